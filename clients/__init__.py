@@ -1,0 +1,1 @@
+"""The SDK and what people use: connection, conversations, bots, the command line and the terminal."""

@@ -1,0 +1,1 @@
+"""The relay: orders, stores and delivers frames that it cannot read."""

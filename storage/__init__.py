@@ -1,0 +1,1 @@
+"""All SQL: what is durable, and the small protocols that say what each store promises."""
