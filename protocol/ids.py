@@ -1,0 +1,72 @@
+"""Identifiers: what they are made of, and how the relay recomputes those that are derived.
+
+An *account* is its Ed25519 root public key, a *device* its Ed25519 public key, a *topic* 32 bytes, a *message id* 16.
+Every derived value is SHA-256 over a domain-separated, length-prefixed concatenation, so no two kinds can collide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Final
+
+from protocol.limits import ID_BYTES
+
+_DOMAIN: Final = b"chappe/v1/"
+Entropy = Callable[[int], bytes]  # entropy(n) -> n unpredictable bytes
+
+
+class TopicKind(IntEnum):
+    """What a topic is for: decides who may create, read and append."""
+
+    GROUP = 1  # H(creator, nonce): a private conversation with a roster
+    PAIR = 2  # H(both accounts, sorted): a private conversation of two, both owners
+    INBOX = 3  # H(account): anybody appends, the account reads
+    SELF = 4  # H(account): the account's own devices
+    FEED = 5  # H(account): signed public entries of one account
+
+
+def tagged_hash(label: str, parts: Iterable[bytes]) -> bytes:
+    """SHA-256 over ``chappe/v1/<label>`` and the parts, each preceded by its length in 4 bytes. 32 bytes."""
+    name = _DOMAIN + label.encode()
+    digest = hashlib.sha256(len(name).to_bytes(4, "big") + name)
+    for part in parts:
+        digest.update(len(part).to_bytes(4, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def pair_topic(one: bytes, other: bytes) -> bytes:
+    """Topic of the conversation of two accounts: the same whoever computes it."""
+    return tagged_hash("topic/pair", sorted((one, other)))
+
+
+def group_topic(creator: bytes, nonce: bytes) -> bytes:
+    """Topic of a conversation that ``creator`` founds with a random ``nonce`` (16–32 bytes)."""
+    return tagged_hash("topic/group", (creator, nonce))
+
+
+def inbox_topic(account: bytes) -> bytes:
+    """Topic of an account's inbox."""
+    return tagged_hash("topic/inbox", (account,))
+
+
+def self_topic(account: bytes) -> bytes:
+    """Topic that an account's own devices share."""
+    return tagged_hash("topic/self", (account,))
+
+
+def feed_topic(account: bytes) -> bytes:
+    """Topic of an account's public feed."""
+    return tagged_hash("topic/feed", (account,))
+
+
+def new_id(now_ms: int, entropy: Entropy) -> bytes:
+    """A message id: 48 bits of Unix milliseconds, then 80 random bits, so ids sort by their time. 16 bytes."""
+    return now_ms.to_bytes(6, "big") + entropy(ID_BYTES - 6)
+
+
+def id_ms(message_id: bytes) -> int:
+    """The Unix time in milliseconds at which a message id was made, by its maker's clock."""
+    return int.from_bytes(message_id[:6], "big")

@@ -1,0 +1,96 @@
+"""Every bound of the protocol, in one place, each with the reason for its number.
+
+Rule: a number that limits what a peer may send, hold or ask lives here and nowhere else. Values that an operator may
+change are defaults of ``relay.config``; the names there are the same in lower case. ``SPEC.md`` lists this file.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# -- numbers and identifiers ------------------------------------------------------------------------------------------
+INT_MAX: Final = 2**53 - 1  # the largest integer that every JSON/JavaScript peer holds exactly
+ID_BYTES: Final = 16  # 48 bits of milliseconds + 80 random bits
+KEY_BYTES: Final = 32  # Ed25519 and X25519 public keys, SHA-256 values, topic ids
+SIGNATURE_BYTES: Final = 64  # Ed25519
+NONCE_BYTES: Final = 32  # challenge nonces: no birthday within any lifetime
+ID_AGE_MS_MAX: Final = 60 * 86_400_000  # ids older than this get 410, so dedupe rows may be pruned at this age
+ID_AHEAD_MS_MAX: Final = 86_400_000  # a clock may be wrong by a day; an id from further ahead is refused with 400
+
+# -- messages and frames ----------------------------------------------------------------------------------------------
+MESSAGE_BYTES_MAX: Final = 1 << 20  # one websocket message: holds the largest blob part with room for its frame
+LOGIN_BYTES_MAX: Final = 4096  # all that may arrive before the login is decided: a CONNECT is under 600 bytes
+LOGIN_BUFFER_BYTES_MAX: Final = 64 * 1024  # SUB batches that may follow a CONNECT at once while the login is decided
+BATCH_FRAMES_MAX: Final = 256  # frames in one message of a client: bounds the work of one read
+HEADER_BYTES_MAX: Final = 4096  # clear header of an entry: an access change of 100 accounts fits
+BODY_BYTES_MAX: Final = 72 * 1024  # largest padding bucket (64 KiB) + MLS framing
+BUNDLE_WELCOMES_MAX: Final = 100  # accounts that one commit may add
+WELCOME_BYTES_MAX: Final = 64 * 1024  # a Welcome names its tree by hash, so only group secrets grow with the added
+BUNDLE_BLOBS_MAX: Final = 64  # references that one entry may hold
+TEXT_BYTES_MAX: Final = 512  # human-readable texts in ERR, BYE, CLOSED
+AGENT_BYTES_MAX: Final = 64  # name and version of the client software
+NAME_BYTES_MAX: Final = 32  # feature, method and event names
+FEATURES_MAX: Final = 16  # features named in INFO and CONNECT
+PARAMS_BYTES_MAX: Final = MESSAGE_BYTES_MAX  # parameters of a REQ: one blob part
+EXPIRY_MS_MAX: Final = 366 * 86_400_000  # ttl of an entry: at most a year
+EXTENSION_TYPE_MIN: Final = 64  # unknown frame types from here up are ignored, below it they are errors
+
+# -- what one connection may hold -------------------------------------------------------------------------------------
+SUBSCRIBE_TOPICS_MAX: Final = 256  # topics in one SUB
+SUBSCRIPTIONS_MAX: Final = 2048  # per connection; each costs a few hundred bytes of relay memory
+INFLIGHT_PUBS_MAX: Final = 512  # PUBs of a connection that wait for their commit; further ones get 429
+OUTBOUND_BYTES_MAX: Final = 256 * 1024  # waiting for a slow socket; beyond it subscriptions fall back to catch-up
+CATCHUP_BYTES: Final = 64 * 1024  # read from storage or ring for one subscription in one turn
+RING_FRAMES: Final = 256  # recent frames kept per hub: a reconnect within seconds needs no SQL
+RING_BYTES_MAX: Final = 256 * 1024  # and at most this much of them
+REQUESTS_INFLIGHT_MAX: Final = 64  # REQs of a connection under way
+
+# -- time -------------------------------------------------------------------------------------------------------------
+HANDSHAKE_MS: Final = 10_000  # TCP accept to websocket open
+LOGIN_MS: Final = 10_000  # websocket open to CONNECT decided
+PING_INTERVAL_MS: Final = 25_000  # below the 30 s idle time-out of common middle boxes
+PONG_TIMEOUT_MS: Final = 8_000  # slow mobile round trips are under 5 s
+STALLED_MS: Final = 30_000  # a socket that accepts nothing for this long is closed (reconnect)
+DRAIN_MS: Final = 10_000  # SIGTERM to exit
+RECONNECT_MS_MIN: Final = 100  # first back-off of a client
+RECONNECT_MS_MAX: Final = 30_000  # last one; jitter is full
+CLOCK_SKEW_MS_MAX: Final = 86_400_000  # clocks of clients may be a day off
+
+# -- accounts, devices, key packages ----------------------------------------------------------------------------------
+DEVICES_MAX: Final = 32  # devices of an account
+DEVICE_LIST_BYTES_MAX: Final = 16 * 1024  # 32 devices of < 400 bytes and a signature
+DEVICE_LIST_LIFE_MS: Final = 30 * 86_400_000  # a relay cannot hide a revocation for longer
+DEVICE_LIST_RENEW_MS: Final = 7 * 86_400_000  # primaries renew weekly: four chances before the list expires
+DEVICE_UNSEEN_MS_MAX: Final = 45 * 86_400_000  # a device unseen for longer no longer holds up retention
+HANDLE_CHARS_MIN: Final = 2
+HANDLE_CHARS_MAX: Final = 32  # fits every terminal and label
+KEY_PACKAGE_BYTES_MAX: Final = 2048  # measured: ~330 bytes; room for extensions
+KEY_PACKAGES_MAX: Final = 128  # one-time packages a device may store
+KEY_PACKAGES_LOW: Final = 16  # below this the relay says so (EVT key packages low)
+KEY_PACKAGES_TARGET: Final = 64  # what a client keeps there
+KEY_PACKAGE_LIFE_S: Final = 60 * 86_400  # as long as dedupe rows live
+CLAIM_ACCOUNTS_MAX: Final = 100  # accounts in one claim, as many as a commit may add
+
+# -- conversations ----------------------------------------------------------------------------------------------------
+GROUP_DEVICES_MAX: Final = 1000  # default cap of a private topic
+ACCESS_CHANGES_MAX: Final = 256  # accounts in one access change
+COMMIT_SPACING_MS: Final = 5_000  # commits that remove nobody: a phone with slow round trips is not refused for ever
+GRACE_MS: Final = 10_000  # the previous fence is admitted this long after a commit that removes nobody
+RESERVE_MS: Final = 30_000  # a device may reserve the next commit this long
+RESERVE_EVERY_MS: Final = 600_000  # once in this time per device and topic
+SEEN_WINDOW: Final = 4096  # chain values a client keeps to check what others have seen
+DELIVERED_MEMBERS_MAX: Final = 32  # `rcpt.delivered` stops above this many members
+READMIT_BACKOFF_MS: Final = (60_000, 240_000, 960_000)  # 1, 4, 16 minutes
+READMIT_ASK_MEMBERS: Final = 3  # members that a request for re-admission goes to
+PADDING_BUCKETS: Final = (256, 1024, 4096, 16_384, 65_536)  # sizes that the relay can tell apart
+CONTENT_BYTES_MAX: Final = 65_536 - 64  # the largest content that fits the largest bucket with its length and tag
+CONTENT_DEPTH_MAX: Final = 16  # nesting inside a content
+CONTENT_ITEMS_MAX: Final = 1024  # entries of one array or map inside a content
+TEXT_CHARS_MAX: Final = 16_384  # one chat text
+
+# -- inboxes, blobs, topics -------------------------------------------------------------------------------------------
+INBOX_ENTRIES_MAX: Final = 10_000  # unread entries of an inbox; beyond it posts get 507
+BLOB_BYTES_MAX: Final = 960 * 1024  # one sealed blob in one request; larger things are chunked by the sender
+BLOB_UNLINKED_MS: Final = 3_600_000  # an upload that nothing refers to lives an hour
+TOPIC_READ_ENTRIES_MAX: Final = 500  # entries of one read
+HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`
