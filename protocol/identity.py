@@ -1,7 +1,7 @@
 """Who is who: root keys, signed versioned device lists, the login challenge, safety numbers.
 
-An account *is* an Ed25519 root key. Its devices are one signed list with a version and an expiry; readers refuse a lower
-version, so a relay can hide a revocation for at most the life of a list. Three keys may sign a list:
+An account *is* an Ed25519 root key. Its devices are one signed list with a version and an expiry; readers refuse a
+lower version, so a relay can hide a revocation for at most the life of a list. Three keys may sign a list:
 
 * the root key: anything;
 * a device of the previous list: revocation only (fewer devices, nothing else changes but version and creation time);
