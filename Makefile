@@ -1,0 +1,7 @@
+# Everything is in dev.py; this file only gives its commands the names that people try first.
+.PHONY: demo test test-long lint bench
+demo test test-long lint bench:
+	@python3 dev.py $@
+
+prove-%:
+	@python3 dev.py prove $*
