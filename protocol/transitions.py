@@ -3,8 +3,8 @@
 Rule 1.  A transition is keyed by state, by who sent the frame, and by its type. What is not in the table is forbidden:
          for the sender a ``LocalProtocolError``, for the receiver a ``RemoteProtocolError``.
 Rule 2.  Both ends run the same table; neither knows a rule that the other does not.
-Rule 3.  A client may send requests right behind its CONNECT; the relay reads them when the login is decided. So the first
-         OK or ERR after a CONNECT answers the CONNECT.
+Rule 3.  A client may send requests right behind its CONNECT; the relay reads them when the login is decided. So the
+         first OK or ERR after a CONNECT answers the CONNECT.
 """
 
 from __future__ import annotations
