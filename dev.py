@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The one door to the project: `python3 dev.py demo` or `test`; `make demo` and `make test` call the same.
 
-Standard library only. It makes `.venv` from `requirements.lock` (hash-checked wheels, so no compiler and no root), brings it
-up to date only when the lock or pyproject.toml changed, then runs the command inside it. What this machine lacks is said
-in one line with the command to copy, and the exit code is 2.
+Standard library only. It makes `.venv` from `requirements.lock` (hash-checked wheels, so no compiler and no root),
+brings it up to date only when the lock or pyproject.toml changed, then runs the command inside it. What this machine
+lacks is said in one line with the command to copy, and the exit code is 2.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def pip(*arguments: str) -> None:
     command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
     PIP_LOG.parent.mkdir(exist_ok=True)
     with PIP_LOG.open("w") as log:
-        code = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
-    if code:
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+    if done.returncode:
         again = " ".join([str(PYTHON.relative_to(ROOT)), *command[1:]])
         raise Missing(f"packages could not be installed (no network? see {PIP_LOG.relative_to(ROOT)}); try: {again}")
 

@@ -1,0 +1,1 @@
+"""Tests of `clients`, one file for each of its modules."""

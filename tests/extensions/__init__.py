@@ -1,0 +1,1 @@
+"""Tests of `extensions`, one file for each of its modules."""

@@ -1,0 +1,1 @@
+"""Tests of `protocol`, one file for each of its modules."""
