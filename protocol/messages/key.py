@@ -1,4 +1,4 @@
-"""``key.*``: messages about keys, from device to device through inboxes (sealed to the device, signed by the sender)."""
+"""``key.*``: about keys, device to device through inboxes (sealed to the device, signed by the sender)."""
 
 from __future__ import annotations
 
