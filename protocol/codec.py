@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 import msgpack
@@ -19,7 +20,18 @@ T = TypeVar("T")
 _encoder: Final = msgspec.msgpack.Encoder()
 _frames: Final = msgspec.msgpack.Decoder(AnyFrame)
 _raw_list: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_number: Final = msgspec.msgpack.Decoder(int)
 _BAD: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+class _Start(msgspec.Struct, array_like=True):
+    """The first two elements of an array; whatever follows is skipped without being built."""
+
+    kind: msgspec.Raw = msgspec.Raw(b"\xc0")
+    rid: msgspec.Raw = msgspec.Raw(b"\xc0")
+
+
+_start: Final = msgspec.msgpack.Decoder(_Start)
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
 
 encode_struct = _encoder.encode
@@ -50,7 +62,8 @@ def decode_frames(data: bytes, *, from_client: bool) -> list[AnyFrame]:
     """The frames of one websocket message, in order; unknown types from 64 up are left out.
 
     Raises ``RemoteProtocolError``: fatal when the message is no array of frames, not fatal (with the ``rid`` where it
-    can be told) when one frame of a known type is malformed. Batches are refused as a whole: nothing of them was done.
+    can be told) when one frame of a known type is malformed. Batches are refused as a whole: nothing of them was done,
+    and the error's ``undone`` names the requests of the other frames, which wait for an answer too.
     """
     allowed = CLIENT_FRAMES if from_client else RELAY_FRAMES
     if not _is_batch(data):
@@ -58,13 +71,17 @@ def decode_frames(data: bytes, *, from_client: bool) -> list[AnyFrame]:
         return [] if frame is None else [frame]
     if not from_client:
         raise RemoteProtocolError("a relay never sends batches")
+    if (length := _array_length(data)) > BATCH_FRAMES_MAX:  # before anything is allocated for it
+        raise RemoteProtocolError(f"a batch of {length} frames; at most {BATCH_FRAMES_MAX}", code=Code.TOO_LARGE)
     try:
-        parts = _raw_list.decode(data)
+        parts = [bytes(part) for part in _raw_list.decode(data)]
     except _BAD as error:
         raise RemoteProtocolError(f"not a batch of frames: {_sentence(error)}") from None
-    if len(parts) > BATCH_FRAMES_MAX:
-        raise RemoteProtocolError(f"a batch of {len(parts)} frames; at most {BATCH_FRAMES_MAX}", code=Code.TOO_LARGE)
-    return [frame for part in parts if (frame := _decode_one(bytes(part), allowed)) is not None]
+    try:
+        return [frame for part in parts if (frame := _decode_one(part, allowed)) is not None]
+    except RemoteProtocolError as error:
+        error.undone = tuple(rid for rid in _rids_of(parts) if rid != error.rid)
+        raise
 
 
 def _is_batch(data: bytes) -> bool:
@@ -75,6 +92,12 @@ def _is_batch(data: bytes) -> bool:
     if not skip or len(data) <= skip:
         raise RemoteProtocolError("a message is one MessagePack array: a frame, or a batch of frames")
     return 0x90 <= data[skip] <= 0x9F or data[skip] in (0xDC, 0xDD)
+
+
+def _array_length(data: bytes) -> int:
+    """Elements that the outer array declares (``_is_batch`` has seen that it is one)."""
+    width = {0xDC: 2, 0xDD: 4}.get(data[0], 0)
+    return int.from_bytes(data[1 : 1 + width], "big") if width else data[0] & 0x0F
 
 
 def _decode_one(data: bytes, allowed: frozenset[int]) -> AnyFrame | None:
@@ -95,24 +118,41 @@ def frame_type(frame: Frame) -> int:
 def _explain(data: bytes, allowed: frozenset[int], error: Exception) -> AnyFrame | None:
     """Find out why a frame did not decode: ignore it (extension), or raise with the request id if there is one."""
     try:
-        parts = _raw_list.decode(data)
+        start = _start.decode(data)
     except _BAD:
         raise RemoteProtocolError(f"not a frame: {_sentence(error)}") from None
-    kind = _int_of(parts[0]) if parts else None
+    kind = _int_of(start.kind)
     if kind is None:
         raise RemoteProtocolError("a frame starts with its type, an integer") from None
     if kind >= EXTENSION_TYPE_MIN:
         return None
     if kind not in REGISTRY or kind not in allowed:
         raise RemoteProtocolError(f"frame type {kind} is unknown, or may not come from this side") from None
-    rid = _int_of(parts[1]) if len(parts) > 1 and "rid" in REGISTRY[kind].__struct_fields__[:1] else None
+    rid = _rid_of(start)
     name = REGISTRY[kind].__name__.upper()
     raise RemoteProtocolError(f"malformed {name}: {_sentence(error)}", rid=rid or 0, fatal=rid is None) from None
 
 
+def _rid_of(start: _Start) -> int | None:
+    """The request id, if the type has one and it can be told."""
+    frame = REGISTRY.get(_int_of(start.kind) or 0)
+    return _int_of(start.rid) if frame and frame.__struct_fields__[0] == "rid" else None
+
+
+def _rids_of(parts: list[bytes]) -> Iterator[int]:
+    """The request ids of a batch, as far as they can be told; 0 asks for no answer and is left out."""
+    for part in parts:
+        try:
+            rid = _rid_of(_start.decode(part))
+        except _BAD:
+            continue
+        if rid:
+            yield rid
+
+
 def _int_of(raw: msgspec.Raw) -> int | None:
     try:
-        value = msgspec.msgpack.decode(raw, type=int)
+        value = _number.decode(raw)
     except _BAD:
         return None
     return value if 0 <= value <= INT_MAX else None
@@ -138,6 +178,10 @@ def _pairs(items: list[tuple[Any, Any]]) -> dict[Any, Any]:
     return result
 
 
+def _no_extension(code: int, data: bytes) -> Any:
+    raise _Refused(f"extension type {code}")  # max_ext_len=0 alone lets empty ones pass, as a tuple
+
+
 def unpack_untyped(data: bytes) -> Any:
     """Decode MessagePack of unknown shape within the content limits.
 
@@ -148,10 +192,12 @@ def unpack_untyped(data: bytes) -> Any:
         value = msgpack.unpackb(
             data, raw=False, strict_map_key=True, object_pairs_hook=_pairs, use_list=True,
             max_array_len=CONTENT_ITEMS_MAX, max_map_len=CONTENT_ITEMS_MAX, max_ext_len=0,
+            ext_hook=_no_extension,
         )  # fmt: skip
         _check(value, CONTENT_DEPTH_MAX)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        text = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+        deep = isinstance(error, (RecursionError, msgpack.StackError))
+        text = "nested too deeply" if deep else str(error)[:200]
         raise RemoteProtocolError(f"not a content: {text}", fatal=False) from None
     return value
 
@@ -171,6 +217,8 @@ def _check(value: Any, depth: int) -> None:
     elif isinstance(value, (list, tuple, dict)):
         if depth == 0:
             raise _Refused("nested too deeply")
+        if len(value) > CONTENT_ITEMS_MAX:
+            raise _Refused(f"{len(value)} items in one place; at most {CONTENT_ITEMS_MAX}")
         if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
             raise _Refused("a key that is not a string")
         for item in value.values() if isinstance(value, dict) else value:

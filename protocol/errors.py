@@ -134,7 +134,8 @@ class RemoteProtocolError(ChappeError):
     """The peer did what the protocol forbids.
 
     ``code`` is what to answer with; ``fatal`` says that the connection cannot go on (the framing is lost or the state
-    machine was violated), otherwise only the one frame with ``rid`` is refused.
+    machine was violated), otherwise only the one frame with ``rid`` is refused. ``undone`` are the other requests of
+    the same batch: not begun, since a batch is refused as a whole, so they get the same ERR, but with a ``retry_ms``.
     """
 
     def __init__(self, text: str, *, code: Code = Code.FRAME, rid: int = 0, fatal: bool = True) -> None:
@@ -143,3 +144,4 @@ class RemoteProtocolError(ChappeError):
         self.code = code
         self.rid = rid
         self.fatal = fatal
+        self.undone: tuple[int, ...] = ()

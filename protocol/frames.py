@@ -28,7 +28,8 @@ Name: TypeAlias = Annotated[str, Meta(max_length=L.NAME_BYTES_MAX)]
 Names: TypeAlias = Annotated[tuple[Name, ...], Meta(max_length=L.FEATURES_MAX)]
 Epoch: TypeAlias = tuple[UInt, UInt]  # (group number, fence)
 Position: TypeAlias = tuple[UInt, UInt]  # (generation, offset)
-Token: TypeAlias = Annotated[bytes, Meta(max_length=64)]
+Digest: TypeAlias = Annotated[bytes, Meta(max_length=L.KEY_BYTES)]  # 32 bytes, or none
+Token: TypeAlias = Annotated[bytes, Meta(max_length=L.TOKEN_BYTES_MAX)]
 
 VERSION: Final = 1
 SUBPROTOCOL: Final = "chappe.v1"
@@ -62,14 +63,14 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Info(Frame, frozen=True, tag=1):
     """First frame of the relay, and again when something changes (draining)."""
 
-    versions: tuple[UInt, ...]
+    versions: Annotated[tuple[UInt, ...], Meta(max_length=L.INFO_ITEMS_MAX)]
     cluster: Annotated[bytes, Meta(min_length=16, max_length=32)]
     nonce: Nonce
     features: Names = ()
-    limits: tuple[tuple[Name, UInt], ...] = ()
+    limits: Annotated[tuple[tuple[Name, UInt], ...], Meta(max_length=L.INFO_ITEMS_MAX)] = ()
     now_ms: UInt = 0
     flags: UInt = 0  # 1 = draining
-    alternatives: tuple[Text, ...] = ()
+    alternatives: Annotated[tuple[Text, ...], Meta(max_length=L.INFO_ITEMS_MAX)] = ()
 
 
 class Connect(Frame, frozen=True, tag=2):
@@ -101,7 +102,7 @@ class ErrDetail(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: UInt = 0  # head of the topic, or the stored offset of an id in conflict
     group: UInt = 0
     fence: UInt = 0
-    hash: bytes = b""  # digest stored under an id in conflict
+    hash: Digest = b""  # digest stored under an id in conflict
 
 
 class Err(Frame, frozen=True, tag=4):
@@ -195,7 +196,7 @@ class Gap(Frame, frozen=True, tag=11):
     first: UInt
     last: UInt
     reason: UInt
-    hash: bytes = b""
+    hash: Digest = b""
 
 
 class Closed(Frame, frozen=True, tag=12):
@@ -211,8 +212,8 @@ class Create(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a first commit founds. The relay recomputes the topic id: ``nonce`` for GROUP, ``peer`` for PAIR."""
 
     kind: UInt
-    nonce: bytes = b""
-    peer: bytes = b""
+    nonce: Digest = b""
+    peer: Digest = b""
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -19,7 +19,7 @@ ID_AHEAD_MS_MAX: Final = 86_400_000  # a clock may be wrong by a day; an id from
 
 # -- messages and frames ----------------------------------------------------------------------------------------------
 MESSAGE_BYTES_MAX: Final = 1 << 20  # one websocket message: holds the largest blob part with room for its frame
-LOGIN_BYTES_MAX: Final = 4096  # all that may arrive before the login is decided: a CONNECT is under 600 bytes
+LOGIN_BYTES_MAX: Final = 4096  # one message before CONNECT: usually 220 bytes, 2.6 KB with every field at its bound
 LOGIN_BUFFER_BYTES_MAX: Final = 64 * 1024  # SUB batches that may follow a CONNECT at once while the login is decided
 BATCH_FRAMES_MAX: Final = 256  # frames in one message of a client: bounds the work of one read
 HEADER_BYTES_MAX: Final = 4096  # clear header of an entry: an access change of 100 accounts fits
@@ -27,10 +27,12 @@ BODY_BYTES_MAX: Final = 72 * 1024  # largest padding bucket (64 KiB) + MLS frami
 BUNDLE_WELCOMES_MAX: Final = 100  # accounts that one commit may add
 WELCOME_BYTES_MAX: Final = 64 * 1024  # a Welcome names its tree by hash, so only group secrets grow with the added
 BUNDLE_BLOBS_MAX: Final = 64  # references that one entry may hold
-TEXT_BYTES_MAX: Final = 512  # human-readable texts in ERR, BYE, CLOSED
-AGENT_BYTES_MAX: Final = 64  # name and version of the client software
-NAME_BYTES_MAX: Final = 32  # feature, method and event names
+TEXT_BYTES_MAX: Final = 512  # code points of human-readable texts in INFO, ERR, BYE, CLOSED (ours are ASCII)
+AGENT_BYTES_MAX: Final = 64  # code points: name and version of the client software
+NAME_BYTES_MAX: Final = 32  # code points of feature, method and event names
 FEATURES_MAX: Final = 16  # features named in INFO and CONNECT
+INFO_ITEMS_MAX: Final = 64  # versions, limits and alternatives named in INFO
+TOKEN_BYTES_MAX: Final = 64  # tokens of leases and contacts: at most a SHA-512 or a signature
 PARAMS_BYTES_MAX: Final = MESSAGE_BYTES_MAX  # parameters of a REQ: one blob part
 EXPIRY_MS_MAX: Final = 366 * 86_400_000  # ttl of an entry: at most a year
 EXTENSION_TYPE_MIN: Final = 64  # unknown frame types from here up are ignored, below it they are errors
@@ -73,7 +75,7 @@ CLAIM_ACCOUNTS_MAX: Final = 100  # accounts in one claim, as many as a commit ma
 
 # -- conversations ----------------------------------------------------------------------------------------------------
 GROUP_DEVICES_MAX: Final = 1000  # default cap of a private topic
-ACCESS_CHANGES_MAX: Final = 256  # accounts in one access change
+ACCESS_CHANGES_MAX: Final = 256  # accounts in one list of an access change; the header's 4 KiB end it at about 110
 COMMIT_SPACING_MS: Final = 5_000  # commits that remove nobody: a phone with slow round trips is not refused for ever
 GRACE_MS: Final = 10_000  # the previous fence is admitted this long after a commit that removes nobody
 RESERVE_MS: Final = 30_000  # a device may reserve the next commit this long
