@@ -18,7 +18,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.frames import MessageId, UInt
 from protocol.position import Seen
 
-TypeName = Annotated[str, Meta(max_length=64, pattern=r"^[a-z][a-z0-9]*(\.[a-z][a-z0-9-]*)+$")]
+TypeName = Annotated[str, Meta(max_length=64, pattern=r"^[a-z][a-z0-9]*(\.[a-z][a-z0-9-]*)+\Z")]
 
 
 class Reference(msgspec.Struct, frozen=True, array_like=True):

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import Meta
 
 from protocol import limits as L
-from protocol.frames import Key, UInt
+from protocol.frames import Key, Token, UInt
 
 Handle: TypeAlias = Annotated[
-    str, Meta(min_length=L.HANDLE_CHARS_MIN, max_length=L.HANDLE_CHARS_MAX, pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    str, Meta(min_length=L.HANDLE_CHARS_MIN, max_length=L.HANDLE_CHARS_MAX, pattern=r"^[a-z0-9][a-z0-9_.-]*\Z")
 ]
 Accounts: TypeAlias = Annotated[tuple[Key, ...], Meta(max_length=L.CLAIM_ACCOUNTS_MAX)]
 SignedList: TypeAlias = Annotated[bytes, Meta(max_length=L.DEVICE_LIST_BYTES_MAX)]
@@ -57,7 +57,7 @@ class ClaimKeyPackages(Params, frozen=True):
     """``keypackages.claim``: one package per device of each account. Result: list of ClaimedPackage."""
 
     accounts: Accounts
-    token: bytes | None = None  # shows the claimer to be a contact
+    token: Token | None = None  # shows the claimer to be a contact
 
 
 class ClaimedPackage(Params, frozen=True):
