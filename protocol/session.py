@@ -20,7 +20,7 @@ from protocol.transitions import Side, State, next_state
 class Session:
     """State of one connection, seen from ``side``."""
 
-    __slots__ = ("_heard_ms", "_opened_ms", "_pinged_ms", "side", "state")
+    __slots__ = ("_early_bytes", "_heard_ms", "_opened_ms", "_pinged_ms", "side", "state")
 
     def __init__(self, side: Side, now_ms: int) -> None:
         self.side = side
@@ -28,25 +28,41 @@ class Session:
         self._opened_ms = now_ms
         self._heard_ms = now_ms
         self._pinged_ms: int | None = None
+        self._early_bytes = 0  # received while the login is being decided
 
     def receive(self, data: bytes, now_ms: int) -> list[AnyFrame]:
         """The frames of one websocket message, each checked against the table.
 
-        Raises ``RemoteProtocolError``: fatal unless only one frame of a known type was malformed. Frames after CLOSED
-        are dropped silently: they were on the way.
+        Raises ``RemoteProtocolError``: fatal unless only one frame of a known type was malformed after the login
+        (before it there is no ERR: the first one would be taken for the login's answer). Frames after CLOSED are
+        dropped silently: they were on the way.
         """
         self._heard_ms = now_ms
         self._pinged_ms = None
         if self.state is State.CLOSED:
             return []
-        if self.side is Side.RELAY and self.state in (State.OPEN, State.GREETED) and len(data) > L.LOGIN_BYTES_MAX:
-            raise RemoteProtocolError(
-                f"{len(data)} bytes before the login; at most {L.LOGIN_BYTES_MAX}", code=Code.TOO_LARGE
-            )
-        frames = decode_frames(data, from_client=self.side is Side.RELAY)
+        self._check_size(len(data))
+        try:
+            frames = decode_frames(data, from_client=self.side is Side.RELAY)
+        except RemoteProtocolError as error:
+            error.fatal = error.fatal or self.state is not State.READY
+            raise
         for frame in frames:
             self._step(self.side.other, frame)
         return frames
+
+    def _check_size(self, size: int) -> None:
+        """Before decoding: a message has a bound, and a smaller one as long as nobody knows who sent it."""
+        bound = L.MESSAGE_BYTES_MAX
+        if self.side is Side.RELAY and self.state is not State.READY:
+            if self.state in (State.OPEN, State.GREETED):
+                bound = L.LOGIN_BYTES_MAX
+            else:
+                bound = L.LOGIN_BUFFER_BYTES_MAX - self._early_bytes
+                self._early_bytes += size
+        if size > bound:
+            text = f"{size} bytes in state {self.state.value}; at most {bound}"
+            raise RemoteProtocolError(text, code=Code.TOO_LARGE)
 
     def send(self, frame: Frame) -> bytes:
         """Encode a frame that this side sends. Raises ``LocalProtocolError`` if the table forbids it now."""

@@ -52,6 +52,7 @@ TRANSITIONS: Final[dict[State, dict[tuple[Side, int], State]]] = {
     State.OPEN: {
         **_row(_R, "INFO", State.GREETED),
         **_row(_R, "BYE", State.CLOSED),
+        **_row(_C, "BYE", State.CLOSED),  # no INFO came in time
     },
     State.GREETED: {
         **_row(_C, "CONNECT", State.LOGIN),
@@ -76,7 +77,8 @@ TRANSITIONS: Final[dict[State, dict[tuple[Side, int], State]]] = {
     },
     State.REFUSED: {
         **_row(_R, "BYE", State.CLOSED),
-        **_row(_C, _REQUESTS + " BYE " + _ALIVE, State.REFUSED),  # was on the way when the login was refused
+        **_row(_C, "BYE", State.CLOSED),
+        **_row(_C, _REQUESTS + " " + _ALIVE, State.REFUSED),  # was on the way when the login was refused
     },
     State.CLOSED: {},
 }
