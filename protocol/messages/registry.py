@@ -68,10 +68,15 @@ class Message:
 
     @property
     def fallback(self) -> str | None:
-        """Text to show for a type that is not known here (rule 1); None where nothing may be shown (rule 2)."""
-        if isinstance(self.body, Unknown) and not self.body.must_answer:
+        """Text to show for a type that is not known here (rule 1); None where nothing may be shown (rule 2).
+
+        Of other families only what the sender wrote for this case is shown: an unknown receipt is no news to a person.
+        """
+        if not isinstance(self.body, Unknown) or self.body.must_answer:
+            return None
+        if is_chat(self.body.type):
             return self.content.fb or f"[{self.body.type}: this version cannot show it]"
-        return None
+        return self.content.fb
 
 
 def is_chat(type_name: str) -> bool:
