@@ -1,0 +1,281 @@
+"""The outbox: what leaves this client, in the order in which it was said, however often it must be sent.
+
+Each conversation is a *lane* of rows. Up to ``WINDOW`` rows fly unanswered. Any refusal stops the lane until every
+answer on the way has come; then it is sent again from the first row that is not stored (go-back-n). So messages of one
+device never swap, and every PUB without an answer is repeated with the same id and bytes.
+
+Rule 1.  Only a stale fence is a definite refusal that permits other bytes under the same id.
+Rule 2.  A row is given up only on a permanent refusal, which by the relay's order of work (dedupe first) proves that no
+         copy is stored, and which a newer login keeps from landing later.
+Rule 3.  A row of a conversation lives until its echo comes back through the log; a box until its OK.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from clients import records as R
+from clients.commits import Commits, Moot
+from clients.events import Failed, Stored
+from clients.groups import NEXT, NOW
+from clients.records import Status, Work
+from clients.shelf import Shelf
+from protocol.codec import decode_struct
+from protocol.errors import Code, Reason
+from protocol.frames import Bundle, Err, Msg, Ok, Pub, PubResult
+from protocol.mls import MlsError
+from protocol.padding import pad
+from protocol.position import authenticated_data
+
+WINDOW: Final = 64  # rows of a lane in flight: a few round trips' worth at any rate a person or bot writes
+SPACING_JITTER_MS: Final = 250
+Reply = Callable[[Ok | Err | None], None]  # None: the connection went before an answer came
+
+
+@dataclass(slots=True)
+class Lane:
+    """What waits and flies in one topic."""
+
+    topic: bytes
+    rows: list[R.Outgoing] = field(default_factory=list)
+    flying: dict[bytes, R.Outgoing] = field(default_factory=dict)
+    draining: bool = False  # wait for all answers, then start over
+    not_before_ms: int = 0
+    need: tuple[int, int] = (0, 0)  # (group, fence) to have read before sealing again
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStatistics:
+    """How many rows wait and fly."""
+
+    lanes: int
+    waiting: int
+    flying: int
+
+
+class Outbox:
+    """All lanes of one client. Synchronous: sending happens through ``transmit`` after the journal's commit."""
+
+    def __init__(self, shelf: Shelf, commits: Commits) -> None:
+        self._shelf = shelf
+        self._commits = commits
+        self._lanes: dict[bytes, Lane] = {}
+        self.transmit: Callable[[Pub, tuple[R.Blob, ...], Reply], None] | None = None  # set while logged in
+        self.alarm: Callable[[bytes, int], None] = lambda topic, at_ms: None  # pump again at a time
+        self.founded: Callable[[bytes], None] = lambda topic: None  # our founding commit is stored
+        for row in shelf.outgoing.values():
+            self.lane(row.topic).rows.append(row)
+
+    def lane(self, topic: bytes) -> Lane:
+        """The lane of a topic."""
+        found = self._lanes.get(topic)
+        if found is None:
+            found = self._lanes[topic] = Lane(topic)
+        return found
+
+    def statistics(self) -> OutboxStatistics:
+        """Figures of now."""
+        flying = sum(len(lane.flying) for lane in self._lanes.values())
+        return OutboxStatistics(len(self._lanes), len(self._shelf.outgoing) - flying, flying)
+
+    # -- in ------------------------------------------------------------------------------------------------------------
+    def queue(self, row: R.Outgoing) -> None:
+        """Take a row; it is sent when its turn comes and its write is durable."""
+        self._shelf.save_outgoing(row)
+        self.lane(row.topic).rows.append(row)
+        self.pump(row.topic)
+
+    def connected(self, transmit: Callable[[Pub, tuple[R.Blob, ...], Reply], None]) -> None:
+        """A login succeeded: everything unanswered goes again."""
+        self.transmit = transmit
+        for topic in list(self._lanes):
+            self.pump(topic)
+
+    def disconnected(self) -> None:
+        """Whatever flew has an unknown outcome now."""
+        self.transmit = None
+        for lane in self._lanes.values():
+            lane.flying.clear()
+            lane.draining = False
+
+    # -- out -----------------------------------------------------------------------------------------------------------
+    def pump(self, topic: bytes) -> None:
+        """Send what may be sent of a lane now."""
+        lane, now = self.lane(topic), self._shelf.clock_ms()
+        if self.transmit is None or (lane.draining and lane.flying):
+            return
+        lane.draining = False
+        if now < lane.not_before_ms:
+            self.alarm(topic, lane.not_before_ms)
+            return
+        before: R.Outgoing | None = None  # nearest earlier row that is neither OK'd nor given up
+        for row in list(lane.rows):
+            if row.stored_offset is not None:
+                if row.work == Work.COMMIT:
+                    return  # what follows is sealed after the echo
+                continue
+            if row.id not in lane.flying:
+                if len(lane.flying) >= WINDOW or not self._seal(lane, row):
+                    return
+                if row in lane.rows:
+                    self._send(lane, row, before)
+            before = row if row in lane.rows else before
+            if row in lane.rows and row.work == Work.COMMIT:
+                return
+
+    def _seal(self, lane: Lane, row: R.Outgoing) -> bool:
+        """Make the row's bytes if it has none. False: it cannot be sealed yet."""
+        if row.body is not None or row.work in (Work.BOX, Work.LEAVE):
+            return True
+        talk = self._shelf.conversations[lane.topic]
+        if (talk.group, talk.fence) < lane.need:
+            return False
+        try:
+            if row.work == Work.COMMIT:
+                if talk.status not in (Status.ACTIVE, Status.FOUNDING):
+                    return False
+                self._commits.seal(talk, row)
+            elif not self._seal_message(talk, row):
+                return False
+        except Moot:
+            self._drop(lane, row)
+            return True
+        except (MlsError, ValueError) as error:
+            self._give_up(lane, row, int(Code.FRAME), str(error))
+            return True
+        self._shelf.save_outgoing(row)
+        return True
+
+    def _seal_message(self, talk: R.Conversation, row: R.Outgoing) -> bool:
+        group = self._shelf.groups.get(talk.topic)
+        if talk.status != Status.ACTIVE or group is None:
+            return False
+        row.group, row.fence = talk.group, talk.fence
+        bound = authenticated_data(talk.topic, row.id, row.flags, row.ttl, row.header, row.group, row.fence)
+        row.body, following = group.seal(
+            pad(row.content), authenticated_data=bound, entropy=self._shelf.entropy
+        )  # fmt: skip
+        row.attempts += (R.Attempt(row.group, row.fence, hashlib.sha256(row.body).digest()),)
+        self._shelf.groups.put(talk.topic, following, NOW, epoch=False)
+        return True
+
+    def _send(self, lane: Lane, row: R.Outgoing, before: R.Outgoing | None) -> None:
+        epoch = None if row.work in (Work.BOX, Work.LEAVE) else (row.group, row.fence)
+        bundle = None if row.bundle is None else decode_struct(row.bundle, Bundle)
+        pub = Pub(
+            0, row.topic, row.id, None if before is None else before.id, row.flags, epoch, row.expect, row.ttl,
+            row.header, row.body or b"", bundle,
+        )  # fmt: skip
+        lane.flying[row.id] = row
+        transmit = self.transmit
+
+        def go() -> None:
+            if transmit is not None and transmit is self.transmit:
+                transmit(pub, row.blobs, lambda reply: self._reply(lane, row, reply))
+
+        self._shelf.journal.after(go)
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+    def _reply(self, lane: Lane, row: R.Outgoing, reply: Ok | Err | None) -> None:
+        if reply is None or lane.flying.pop(row.id, None) is None:
+            return  # the connection went; or the echo came first
+        if isinstance(reply, Ok):
+            self._stored(lane, row, decode_struct(reply.result, PubResult).offset)
+        else:
+            self._refused(lane, row, reply)
+        self.pump(lane.topic)
+
+    def _stored(self, lane: Lane, row: R.Outgoing, offset: int) -> None:
+        if row.work in (Work.BOX, Work.LEAVE):
+            self._drop(lane, row)
+        elif row in lane.rows and row.stored_offset is None:
+            row.stored_offset = offset
+            self._shelf.save_outgoing(row)
+            self._tell_stored(row, offset)
+            if row.plan is not None and row.plan.create_kind:
+                self.founded(lane.topic)
+
+    def _tell_stored(self, row: R.Outgoing, offset: int) -> None:
+        if not row.quiet:
+            self._shelf.journal.tell(Stored(topic=row.topic, id=row.id, offset=offset))
+
+    def _refused(self, lane: Lane, row: R.Outgoing, err: Err) -> None:
+        reason = Reason.NONE if err.detail is None else err.detail.reason
+        lane.draining = True
+        if err.code == Code.CONFLICT and reason == Reason.STALE_FENCE and err.detail is not None:
+            row.body = None
+            lane.need = max(lane.need, (err.detail.group, err.detail.fence))
+            self._shelf.save_outgoing(row)
+        elif err.code == Code.CONFLICT and reason == Reason.ID_CONFLICT and err.detail is not None:
+            self._stored(lane, row, err.detail.offset)  # an earlier attempt landed; its echo is recognised
+        elif err.code == Code.CONFLICT and reason == Reason.OUT_OF_ORDER:
+            pass
+        elif err.code == Code.CONFLICT and reason == Reason.EXISTS:
+            self._lost_founding(lane, row)
+        elif err.retry_ms is not None or reason in (Reason.SUPERSEDED, Reason.RECOVERING):
+            jitter = self._shelf.entropy(1)[0] * SPACING_JITTER_MS // 255
+            lane.not_before_ms = self._shelf.clock_ms() + (err.retry_ms or 1000) + jitter
+        else:
+            self._give_up(lane, row, err.code, err.text)
+
+    def _lost_founding(self, lane: Lane, row: R.Outgoing) -> None:
+        """Somebody else founded the same conversation first: its Welcome is on the way."""
+        talk = self._shelf.conversations[lane.topic]
+        self._drop(lane, row)
+        if talk.status == Status.FOUNDING:
+            talk.status = Status.WAITING
+            self._shelf.groups.forget(lane.topic)
+            self._shelf.save(talk)
+
+    def _give_up(self, lane: Lane, row: R.Outgoing, code: int, text: str) -> None:
+        self._drop(lane, row)
+        talk = self._shelf.conversations.get(lane.topic)
+        if row.work == Work.COMMIT:
+            self._shelf.groups.put(lane.topic, None, NEXT, epoch=True)
+            if talk is not None and talk.status == Status.FOUNDING:
+                self.fail_all(lane.topic, code, text)
+                talk.status = Status.REMOVED
+                self._shelf.save(talk)
+        if not row.quiet or row.work == Work.COMMIT:
+            self._shelf.journal.tell(Failed(topic=row.topic, id=row.id, code=code, text=text))
+
+    def _drop(self, lane: Lane, row: R.Outgoing) -> None:
+        if row in lane.rows:
+            lane.rows.remove(row)
+        lane.flying.pop(row.id, None)
+        self._shelf.drop_outgoing(row)
+
+    def fail_all(self, topic: bytes, code: int, text: str) -> None:
+        """Nothing of a conversation can be sent any more (removed, left)."""
+        lane = self.lane(topic)
+        for row in list(lane.rows):
+            self._give_up(lane, row, code, text)
+
+    # -- echoes --------------------------------------------------------------------------------------------------------
+    def echo(self, msg: Msg, topic: bytes) -> R.Outgoing | None:
+        """The row whose bytes came back through the log, which is done now; None if the entry is not ours."""
+        lane = self._lanes.get(topic)
+        if lane is None or msg.device != self._shelf.device.public:
+            return None
+        row = next((row for row in lane.rows if row.id == msg.id), None)
+        if row is None:
+            return None
+        digest = hashlib.sha256(msg.body).digest()
+        known = row.work == Work.LEAVE or any(a.fence == msg.fence and a.body_hash == digest for a in row.attempts)
+        if not known:
+            return None
+        if row.stored_offset is None:
+            self._tell_stored(row, msg.offset)
+        self._drop(lane, row)
+        return row
+
+    def passed(self, topic: bytes, offset: int) -> None:
+        """The log up to ``offset`` will not come (GAP): rows stored in there have no echo."""
+        lane = self.lane(topic)
+        for row in list(lane.rows):
+            if row.stored_offset is not None and row.stored_offset <= offset:
+                self._drop(lane, row)
+        self.pump(topic)

@@ -1,0 +1,207 @@
+"""What comes from the log of a conversation: checked, opened, understood, and told to the application in order.
+
+Rule 1.  Entries are dealt with once, by offset; a lower one is dropped, a higher one means that the relay broke order.
+Rule 2.  The chain hash runs over every entry, also over those that cannot be read here.
+Rule 3.  A failed application message never touches the group; it is reported to its sender by at most three members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clients import records as R
+from clients.commits import Commits, accounts_of, fold, identity_of
+from clients.events import Changed, Delivered, Ephemeral, Forked, Missing, Received, Unreadable
+from clients.groups import NOW
+from clients.outbox import Outbox
+from clients.records import Status, Work
+from clients.sealing import open_ephemeral
+from clients.shelf import Shelf
+from protocol import limits as L
+from protocol.codec import decode_struct
+from protocol.errors import RemoteProtocolError
+from protocol.frames import AccessChange, Flag, Gap, Msg, Role
+from protocol.messages import Body, Message, Unknown, parse
+from protocol.messages.group import Title
+from protocol.messages.key import Failed as KeyFailed
+from protocol.messages.rcpt import Delivered as DeliveredBody
+from protocol.messages.rcpt import Read
+from protocol.messages.sys import Unsupported
+from protocol.mls import BadMessage, Member, MlsError
+from protocol.padding import unpad
+from protocol.position import authenticated_data, chain_hash
+
+QUIET = (DeliveredBody, Read)  # bodies that are not told as messages
+
+
+class Receiver:
+    """Deals with entries, gaps and notices of all conversations of one client."""
+
+    def __init__(self, shelf: Shelf, commits: Commits, outbox: Outbox) -> None:
+        self._shelf = shelf
+        self._commits = commits
+        self._outbox = outbox
+        self.send: Callable[[R.Conversation, Body, bytes | None], None] = lambda talk, body, re: None
+        self.send_box: Callable[[bytes, bytes, Body], None] = lambda account, device, body: None
+        self.receipt_due: Callable[[bytes], None] = lambda topic: None
+        self.roster_changed: Callable[[bytes], None] = lambda topic: None
+
+    # -- the log -------------------------------------------------------------------------------------------------------
+    def entry(self, talk: R.Conversation, msg: Msg) -> bool:
+        """One entry. False: it is not the next one, so the subscription must start over."""
+        if msg.offset <= talk.cursor:
+            return True
+        if msg.offset != talk.cursor + 1:
+            return False
+        self._advance(talk, msg)
+        mine = self._outbox.echo(msg, talk.topic)
+        if msg.flags & Flag.COMMIT:
+            self._commits.entry(talk, msg, _change_of(msg), mine)
+            self.roster_changed(talk.topic)
+        elif msg.flags & Flag.ACCESS:
+            self._left(talk, msg)
+        elif mine is not None:
+            self._own(talk, msg, mine)
+        elif talk.status == Status.ACTIVE and msg.fence >= talk.first_fence and not msg.flags & Flag.ERASE:
+            self._message(talk, msg)
+        self._outbox.pump(talk.topic)
+        return True
+
+    def _advance(self, talk: R.Conversation, msg: Msg) -> None:
+        talk.chain = chain_hash(
+            talk.chain, talk.generation, msg.offset, msg.account, msg.device, msg.id, msg.fence, msg.flags,
+            msg.header, msg.body,
+        )  # fmt: skip
+        talk.cursor = msg.offset
+        self._shelf.window(talk.topic).add(talk.generation, msg.offset, talk.chain)
+        self._shelf.save(talk)
+
+    def gap(self, talk: R.Conversation, gap: Gap) -> None:
+        """Entries that will not come: the position moves, the chain is unverified until a member's `seen` passes it."""
+        if gap.last <= talk.cursor:
+            return
+        count = gap.last - talk.cursor
+        talk.cursor, talk.chain, talk.chain_verified = gap.last, gap.hash, False
+        talk.generation = gap.generation
+        self._shelf.save(talk)
+        self._shelf.journal.tell(Missing(topic=talk.topic, count=count, reason=gap.reason))
+        self._outbox.passed(talk.topic, gap.last)
+
+    def _left(self, talk: R.Conversation, msg: Msg) -> None:
+        change = _change_of(msg)
+        gone = tuple(account for account in change.removed if account in talk.roster)
+        talk.roster = fold(talk.roster, change)
+        if self._shelf.account in gone:
+            self._commits.close(talk, Status.LEFT, msg.account)
+            self._outbox.fail_all(talk.topic, 404, "you have left the conversation")
+        elif gone:
+            self._shelf.journal.tell(Changed(topic=talk.topic, by=msg.account, removed=gone))
+            self.roster_changed(talk.topic)
+
+    def _own(self, talk: R.Conversation, msg: Msg, row: R.Outgoing) -> None:
+        if row.work == Work.MESSAGE and not row.quiet:
+            self._shelf.journal.tell(Received(
+                topic=talk.topic, offset=msg.offset, id=msg.id, account=msg.account, device=msg.device, ts=msg.ts,
+                content=row.content, mine=True,
+            ))  # fmt: skip
+
+    # -- application messages ------------------------------------------------------------------------------------------
+    def _message(self, talk: R.Conversation, msg: Msg) -> None:
+        group = self._shelf.groups.get(talk.topic)
+        if group is None:
+            return
+        bound = authenticated_data(talk.topic, msg.id, msg.flags, msg.ttl, msg.header, talk.group, msg.fence)
+        try:
+            opened, following = group.open(msg.body, authenticated_data=bound)
+            if opened.sender.identity != identity_of(msg.account, msg.device):
+                raise BadMessage("it was sealed by another member than the entry says")
+        except MlsError as error:
+            self._unreadable(talk, msg, str(error))
+            if msg.device != self._shelf.device.public:
+                self._report(talk, msg, group.members, group.own_leaf)
+            return
+        self._shelf.groups.put(talk.topic, following, NOW, epoch=False)
+        try:
+            content = unpad(opened.plaintext)
+            message = parse(content)
+        except RemoteProtocolError as error:
+            self._unreadable(talk, msg, error.text)
+            return
+        self._check_seen(talk, msg, message)
+        self._understand(talk, msg, message, content)
+
+    def _understand(self, talk: R.Conversation, msg: Msg, message: Message, content: bytes) -> None:
+        body = message.body
+        if isinstance(body, QUIET):
+            self._receipt(talk, msg, body)
+            return
+        if isinstance(body, Title) and talk.roster.get(msg.account, 0) >= Role.ADMIN:
+            talk.title = body.title
+        if isinstance(body, Unknown) and body.must_answer:
+            self.send(talk, Unsupported(t=body.type, v=body.version), msg.id)
+        doubt = self._shelf.doubts.get((msg.account, msg.device), "")
+        self._shelf.journal.tell(Received(
+            topic=talk.topic, offset=msg.offset, id=msg.id, account=msg.account, device=msg.device, ts=msg.ts,
+            content=content, doubt=doubt,
+        ))  # fmt: skip
+        if len(talk.roster) <= L.DELIVERED_MEMBERS_MAX:
+            self.receipt_due(talk.topic)
+
+    def _receipt(self, talk: R.Conversation, msg: Msg, body: Body) -> None:
+        if isinstance(body, DeliveredBody) and body.generation == talk.generation:
+            offset = min(body.offset, msg.offset)
+            if offset > talk.delivered.get(msg.account, 0):
+                talk.delivered[msg.account] = offset
+                self._shelf.journal.tell(Delivered(topic=talk.topic, account=msg.account, offset=offset))
+
+    def _check_seen(self, talk: R.Conversation, msg: Msg, message: Message) -> None:
+        seen = message.content.seen
+        if seen is None:
+            return
+        same = self._shelf.window(talk.topic).check(seen)
+        if same is False:
+            self._shelf.journal.tell(Forked(topic=talk.topic, account=msg.account, offset=seen.offset))
+        elif same:
+            talk.chain_verified = True
+
+    def _unreadable(self, talk: R.Conversation, msg: Msg, reason: str) -> None:
+        self._shelf.journal.tell(
+            Unreadable(topic=talk.topic, offset=msg.offset, account=msg.account, reason=reason)
+        )  # fmt: skip
+
+    def _report(self, talk: R.Conversation, msg: Msg, members: tuple[Member, ...], own_leaf: int) -> None:
+        """Tell the sender, if we are among the three first leaves beside the sender's."""
+        sender = identity_of(msg.account, msg.device)
+        reporters = [m.leaf for m in members if m.identity != sender][: L.READMIT_ASK_MEMBERS]
+        if own_leaf in reporters and msg.account in accounts_of(members):
+            self.send_box(msg.account, msg.device, KeyFailed(topic=talk.topic, id=msg.id, offset=msg.offset))
+
+    # -- passing notices -----------------------------------------------------------------------------------------------
+    def ephemeral(self, talk: R.Conversation, msg: Msg) -> None:
+        """A notice of now; what does not open is dropped silently (its epoch may be over)."""
+        group = self._shelf.groups.get(talk.topic)
+        if group is None or talk.status != Status.ACTIVE or msg.fence != talk.fence:
+            return
+        identity = identity_of(msg.account, msg.device)
+        leaf = next((member.leaf for member in group.members if member.identity == identity), None)
+        if leaf is None:
+            return
+        try:
+            content = open_ephemeral(
+                group, msg.body, topic=talk.topic, message_id=msg.id, flags=msg.flags, header=msg.header,
+                fence=msg.fence, leaf=leaf,
+            )  # fmt: skip
+            parse(content)
+        except RemoteProtocolError:
+            return
+        self._shelf.journal.tell(Ephemeral(topic=talk.topic, account=msg.account, content=content))
+
+
+def _change_of(msg: Msg) -> AccessChange:
+    """The access change of an entry; an empty one if it has none, or one that the relay should not have let in."""
+    if not msg.flags & Flag.ACCESS:
+        return AccessChange()
+    try:
+        return decode_struct(msg.header, AccessChange)
+    except RemoteProtocolError:
+        return AccessChange()

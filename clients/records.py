@@ -1,0 +1,198 @@
+"""Rows of the vault: what a client must still know after a crash. A table here is a ``place`` of the vault."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from protocol.position import CHAIN_START
+
+# Places
+CONVERSATIONS: Final = "conversations"  # by topic
+GROUPS: Final = "groups"  # by topic + slot: MLS epoch part
+RATCHETS: Final = "ratchets"  # by topic + slot: MLS ratchet part, changes with each message
+OUTBOX: Final = "outbox"  # by number
+PACKAGES: Final = "packages"  # by key package ref
+WELCOMES: Final = "welcomes"  # by number: not yet joined
+LISTS: Final = "lists"  # by account: newest verified device list
+CONTACTS: Final = "contacts"  # by account
+META: Final = "meta"  # one row each: identity, inbox
+
+
+class Status(IntEnum):
+    """Where a conversation stands for this device."""
+
+    FOUNDING = 1  # our founding commit is not stored yet
+    WAITING = 2  # somebody else founded it; its Welcome is on the way
+    ACTIVE = 3
+    LOCKED = 4  # a valid commit did not open here: waiting to be re-admitted
+    REMOVED = 5
+    LEFT = 6
+
+
+class Work(IntEnum):
+    """What an outbox row publishes."""
+
+    MESSAGE = 1
+    COMMIT = 2
+    BOX = 3  # a sealed box into an inbox
+    LEAVE = 4
+
+
+class Conversation(msgspec.Struct):
+    """Everything about a conversation but its MLS state."""
+
+    topic: bytes
+    kind: int
+    status: int
+    title: str = ""
+    generation: int = 1
+    cursor: int = 0  # offset of the last entry dealt with
+    chain: bytes = CHAIN_START  # chain hash there
+    chain_verified: bool = True  # False after a GAP, until a member's `seen` passes it
+    group: int = 1
+    fence: int = 0
+    first_fence: int = 0  # entries below it were sealed before we were in
+    past_fence: int | None = None  # the one past epoch kept for entries of the grace period
+    roster: dict[bytes, int] = {}  # account -> role, folded from access changes
+    delivered: dict[bytes, int] = {}  # account -> highest offset it has acknowledged
+    receipt: int = 0  # highest offset that we have acknowledged
+    readmit_tries: int = 0
+    readmit_at_ms: int = 0
+    founder: bool = False
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes that were sent under an id: how an echo is recognised."""
+
+    group: int
+    fence: int
+    body_hash: bytes
+
+
+class Blob(msgspec.Struct, frozen=True, array_like=True):
+    """A sealed blob to upload before its commit."""
+
+    hash: bytes
+    data: bytes
+
+
+class Addition(msgspec.Struct, frozen=True, array_like=True):
+    """A device to add: its claimed key package, kept so that a claim is used again when its commit loses."""
+
+    account: bytes
+    device: bytes
+    package: bytes
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a commit is to achieve; it is made anew from this when another commit came first."""
+
+    create_kind: int = 0  # TopicKind of a conversation to found
+    create_nonce: bytes = b""
+    create_peer: bytes = b""
+    title: str = ""
+    add: tuple[Addition, ...] = ()
+    roles: tuple[tuple[bytes, int], ...] = ()  # of accounts that are new
+    remove: tuple[bytes, ...] = ()  # accounts
+    renew: tuple[tuple[bytes, bytes], ...] = ()  # (account, device) leaves to take out and add again
+
+
+class Outgoing(msgspec.Struct):
+    """A message or change on its way. Rows of a topic are sent in the order of their numbers."""
+
+    number: int
+    topic: bytes
+    id: bytes
+    work: int
+    flags: int
+    content: bytes = b""  # what to seal (MESSAGE)
+    ttl: int = 0
+    header: bytes = b""
+    group: int = 0  # epoch under which `body` is sealed
+    fence: int = 0
+    body: bytes | None = None  # None: seal before sending
+    bundle: bytes | None = None
+    blobs: tuple[Blob, ...] = ()
+    expect: int | None = None
+    plan: Plan | None = None  # COMMIT
+    attempts: tuple[Attempt, ...] = ()
+    stored_offset: int | None = None  # OK came; the echo is awaited
+    quiet: bool = False  # receipts and the like: no Stored event
+
+
+class Package(msgspec.Struct, frozen=True):
+    """A key package of ours and its private half."""
+
+    ref: bytes
+    public: bytes
+    private: bytes
+    made_ms: int
+    last_resort: bool = False
+
+
+class PendingWelcome(msgspec.Struct, frozen=True):
+    """A Welcome that arrived and was not joined yet."""
+
+    number: int
+    body: bytes
+    topic: bytes
+    generation: int
+    by: bytes
+
+
+class Anchor(msgspec.Struct, frozen=True, array_like=True):
+    """Private-use GroupInfo extension of a Welcome: where the log stands, and where the sealed tree is."""
+
+    topic: bytes
+    kind: int
+    generation: int
+    offset: int  # last entry that the committer had read
+    hash: bytes  # chain hash there
+    group: int
+    fence: int  # after the commit
+    roster: tuple[tuple[bytes, int], ...]
+    title: str
+    tree_hash: bytes  # blob
+    tree_key: bytes
+
+
+ANCHOR_EXTENSION: Final = 0xF0C1  # GroupInfo extension type in the private-use range (RFC 9420 §17.3)
+
+
+class Identity(msgspec.Struct):
+    """Who we are. The root seed is here on primary devices."""
+
+    account: bytes
+    root_seed: bytes | None
+    device_seed: bytes
+    inbox_private: bytes
+    inbox_public: bytes
+    signed_list: bytes
+    handle: str | None = None
+    recovery_seed: bytes | None = None
+
+
+class InboxCursor(msgspec.Struct):
+    """Where we are in our inbox."""
+
+    generation: int = 1
+    cursor: int = 0
+    chain: bytes = CHAIN_START
+
+
+class Contact(msgspec.Struct):
+    """Somebody we know: the local name, and whether the safety number was compared."""
+
+    account: bytes
+    name: str
+    verified: bool = False
+
+
+class KnownList(msgspec.Struct, frozen=True):
+    """The newest device list of an account that was verified, as signed."""
+
+    account: bytes
+    signed: bytes

@@ -1,0 +1,142 @@
+"""Everything a client knows, in memory, with the journal that makes changes durable. No behaviour beyond that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from clients import records as R
+from clients.events import AnyEvent, AnyNotice
+from clients.groups import Groups
+from clients.journal import Journal
+from clients.vault import Vault
+from protocol.identity import DeviceList, SigningKey, open_signed
+from protocol.ids import Entropy, TopicKind, inbox_topic, new_id, pair_topic
+from protocol.position import SeenWindow
+
+T = TypeVar("T")
+
+
+def topic_name(number: int) -> bytes:
+    """Row name of a numbered record."""
+    return number.to_bytes(8, "big")
+
+
+class Shelf:
+    """State of one client. Change it, then call the matching ``save_…``."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        publish: Callable[[list[AnyEvent | AnyNotice]], None],
+        clock_ms: Callable[[], int],
+        entropy: Entropy,
+    ) -> None:
+        self.vault = vault
+        self.journal = Journal(vault, publish)
+        self.groups = Groups(vault, self.journal)
+        self.clock_ms = clock_ms
+        self.entropy = entropy
+        identity = vault.get(R.META, b"identity")
+        if identity is None:
+            raise LookupError("this vault has no identity yet")
+        self.identity = msgspec.msgpack.decode(identity, type=R.Identity)
+        self.device = SigningKey(self.identity.device_seed)
+        self.inbox_topic = inbox_topic(self.identity.account)
+        self.inbox = msgspec.msgpack.decode(vault.get(R.META, b"inbox") or b"\x80", type=R.InboxCursor)
+        self.conversations = {c.topic: c for c in self._all(R.CONVERSATIONS, R.Conversation)}
+        self.outgoing = {o.number: o for o in sorted(self._all(R.OUTBOX, R.Outgoing), key=lambda o: o.number)}
+        self.packages = {p.ref: p for p in self._all(R.PACKAGES, R.Package)}
+        self.welcomes = {w.number: w for w in self._all(R.WELCOMES, R.PendingWelcome)}
+        self.contacts = {c.account: c for c in self._all(R.CONTACTS, R.Contact)}
+        self.lists = {k.account: open_signed(k.signed) for k in self._all(R.LISTS, R.KnownList)}
+        self.windows: dict[bytes, SeenWindow] = {}
+        self.doubts: dict[tuple[bytes, bytes], str] = {}
+        numbers = [*self.outgoing, *self.welcomes, 0]
+        self._number = max(numbers)
+
+    def _all(self, place: str, type_: type[T]) -> list[T]:
+        return [msgspec.msgpack.decode(value, type=type_) for value in self.vault.scan(place)]
+
+    # -- small helpers -------------------------------------------------------------------------------------------------
+    @property
+    def account(self) -> bytes:
+        """Our account."""
+        return self.identity.account
+
+    def next_number(self) -> int:
+        """A number above all that are in use: rows sort by it."""
+        self._number += 1
+        return self._number
+
+    def new_id(self) -> bytes:
+        """A message id of now."""
+        return new_id(self.clock_ms(), self.entropy)
+
+    def window(self, topic: bytes) -> SeenWindow:
+        """The chain values of a topic that are remembered."""
+        return self.windows.setdefault(topic, SeenWindow())
+
+    def peer_of(self, talk: R.Conversation) -> bytes | None:
+        """The other account of a pair."""
+        if talk.kind != TopicKind.PAIR:
+            return None
+        return next((a for a in (*talk.roster, *self.contacts) if pair_topic(self.account, a) == talk.topic), None)
+
+    # -- saving --------------------------------------------------------------------------------------------------------
+    def save(self, talk: R.Conversation) -> None:
+        """Write a conversation with the next transaction."""
+        self.conversations[talk.topic] = talk
+        self.journal.put_late(
+            ("talk", talk.topic), lambda: self.journal.put(R.CONVERSATIONS, talk.topic, self.conversations[talk.topic])
+        )
+
+    def save_outgoing(self, row: R.Outgoing) -> None:
+        """Write an outbox row."""
+        self.outgoing[row.number] = row
+        self.journal.put(R.OUTBOX, topic_name(row.number), row)
+
+    def drop_outgoing(self, row: R.Outgoing) -> None:
+        """Delete an outbox row."""
+        self.outgoing.pop(row.number, None)
+        self.journal.put(R.OUTBOX, topic_name(row.number), None)
+
+    def save_inbox(self) -> None:
+        """Write the inbox position."""
+        self.journal.put_late("inbox", lambda: self.journal.put(R.META, b"inbox", self.inbox))
+
+    def save_identity(self) -> None:
+        """Write the identity."""
+        self.journal.put(R.META, b"identity", self.identity)
+
+    def save_list(self, devices: DeviceList, signed: bytes) -> None:
+        """Remember a verified device list."""
+        self.lists[devices.account] = devices
+        self.journal.put(R.LISTS, devices.account, R.KnownList(devices.account, signed))
+
+    def save_contact(self, contact: R.Contact) -> None:
+        """Write a contact."""
+        self.contacts[contact.account] = contact
+        self.journal.put(R.CONTACTS, contact.account, contact)
+
+    def save_package(self, package: R.Package) -> None:
+        """Write a key package of ours."""
+        self.packages[package.ref] = package
+        self.journal.put(R.PACKAGES, package.ref, package)
+
+    def drop_package(self, ref: bytes) -> None:
+        """A one-time key package was used: its private half must go."""
+        self.packages.pop(ref, None)
+        self.journal.put(R.PACKAGES, ref, None)
+
+    def save_welcome(self, welcome: R.PendingWelcome) -> None:
+        """Keep a Welcome until it is joined."""
+        self.welcomes[welcome.number] = welcome
+        self.journal.put(R.WELCOMES, topic_name(welcome.number), welcome)
+
+    def drop_welcome(self, welcome: R.PendingWelcome) -> None:
+        """A Welcome was joined, or never can be."""
+        self.welcomes.pop(welcome.number, None)
+        self.journal.put(R.WELCOMES, topic_name(welcome.number), None)

@@ -1,0 +1,255 @@
+"""The vault: one SQLite file that holds everything a client knows, sealed, and safe against a crash at any moment.
+
+Every value is sealed with XChaCha20-Poly1305 under a random data key, bound to its table and row; row names are HMACs,
+so the file does not show who talks to whom. The data key is sealed under a passphrase (Argon2id) or a key file. What a
+thief of the file learns: how many rows there are, how large, and when they were written.
+
+Rule 1.  One process at a time: the file is locked for as long as it is open.
+Rule 2.  ``commit`` is one transaction, durable when it returns (WAL, ``synchronous=FULL``).
+Rule 3.  A vault knows tables, rows and events, never what they mean.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from nacl import bindings as sodium
+from nacl.exceptions import CryptoError
+
+from protocol.errors import ChappeError
+from protocol.ids import Entropy
+
+SCHEMA_VERSION: Final = 1
+_NONCE: Final = sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+# Argon2id "interactive" of libsodium: 64 MiB, ~0.1 s. A chat client opens its vault at every start.
+_OPS: Final = sodium.crypto_pwhash_argon2id_OPSLIMIT_INTERACTIVE
+_MEM: Final = sodium.crypto_pwhash_argon2id_MEMLIMIT_INTERACTIVE
+_SCHEMA: Final = """
+-- how the data key is sealed: readable before anything else is
+CREATE TABLE lockbox (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER, kind TEXT, salt BLOB, sealed BLOB);
+-- current state: a row is replaced when what it describes changes
+CREATE TABLE records (place TEXT, name BLOB, value BLOB, PRIMARY KEY (place, name)) WITHOUT ROWID;
+-- what happened, in the order in which the application is told
+CREATE TABLE events (seq INTEGER PRIMARY KEY, topic BLOB, value BLOB);
+CREATE INDEX events_by_topic ON events (topic, seq);
+"""
+
+
+class VaultError(ChappeError):
+    """The vault cannot be opened or written; the text says what to do."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Writes of one transaction. A later write to the same row replaces an earlier one."""
+
+    records: dict[tuple[str, bytes], bytes | None] = field(default_factory=dict)  # None deletes
+    events: list[tuple[int, bytes, bytes]] = field(default_factory=list)  # (seq, topic, value)
+
+    def put(self, place: str, name: bytes, value: bytes | None) -> None:
+        """Set a row, or delete it (None)."""
+        self.records[place, name] = value
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What opens a vault: a passphrase, or the 32 bytes of a key file. Never shown."""
+
+    kind: str  # "passphrase" or "key"
+    value: bytes = field(repr=False)
+
+    @classmethod
+    def passphrase(cls, text: str) -> Secret:
+        """A passphrase as typed."""
+        return cls("passphrase", text.encode())
+
+    @classmethod
+    def key_file(cls, path: Path, entropy: Entropy = os.urandom) -> Secret:
+        """The key in ``path`` (64 hex digits); made there, readable by the owner only, if missing."""
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(entropy(32).hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        try:
+            key = bytes.fromhex(path.read_text().strip())
+        except ValueError:
+            key = b""
+        if len(key) != 32:
+            raise VaultError(f"{path} is not a key file (64 hex digits); put the right one there")
+        return cls("key", key)
+
+    def derive(self, salt: bytes) -> bytes:
+        """The 32-byte key that seals the data key."""
+        if self.kind == "key":
+            return hashlib.blake2b(salt, key=self.value, digest_size=32, person=b"chappe-vault-key").digest()
+        return sodium.crypto_pwhash_alg(32, self.value, salt, _OPS, _MEM, sodium.crypto_pwhash_ALG_ARGON2ID13)
+
+
+class Vault:
+    """An open vault. Methods block on the disk: call them from a worker thread (``Journal`` does)."""
+
+    def __init__(self, path: Path, secret: Secret, *, entropy: Entropy = os.urandom) -> None:
+        """Open or create the vault. Raises ``VaultError``: wrong secret, in use, newer version, unwritable."""
+        self.path = path
+        self._entropy = entropy
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = self._take_lock(path)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._seal_key, self._name_key = self._open_lockbox(secret)
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise VaultError(f"the vault {path} cannot be opened: {error}") from error
+        except VaultError:
+            self._db.close()
+            os.close(self._lock)
+            raise
+
+    @staticmethod
+    def _take_lock(path: Path) -> int:
+        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise VaultError(f"{path} is open in another process; close that one first") from None
+        return descriptor
+
+    def _open_lockbox(self, secret: Secret) -> tuple[bytes, bytes]:
+        known = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'lockbox'").fetchone()
+        if known is None:
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            salt, data_key = self._entropy(16), self._entropy(32)
+            sealed = self._seal(secret.derive(salt), data_key, b"lockbox")
+            self._db.execute("INSERT INTO lockbox VALUES (1, ?, ?, ?, ?)", (SCHEMA_VERSION, secret.kind, salt, sealed))
+            self._db.execute("COMMIT")
+        else:
+            version, kind, salt, sealed = self._db.execute("SELECT version, kind, salt, sealed FROM lockbox").fetchone()
+            if version > SCHEMA_VERSION:
+                raise VaultError(f"{self.path} was written by a newer version of chappe; update this one")
+            if kind != secret.kind:
+                raise VaultError(f"{self.path} is sealed under a {kind}, not a {secret.kind}")
+            try:
+                data_key = self._open(secret.derive(salt), sealed, b"lockbox")
+            except CryptoError:
+                raise VaultError(f"the {kind} does not open {self.path}") from None
+        derive = [hashlib.blake2b(label, key=data_key, digest_size=32).digest() for label in (b"seal", b"name")]
+        return derive[0], derive[1]
+
+    # -- sealing -------------------------------------------------------------------------------------------------------
+    def _seal(self, key: bytes, data: bytes, bound: bytes) -> bytes:
+        nonce = self._entropy(_NONCE)
+        return nonce + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(data, bound, nonce, key)
+
+    @staticmethod
+    def _open(key: bytes, sealed: bytes, bound: bytes) -> bytes:
+        return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[_NONCE:], bound, sealed[:_NONCE], key)
+
+    def _name(self, place: str, name: bytes) -> bytes:
+        return hmac.digest(self._name_key, place.encode() + b"\0" + name, "sha256")[:16]
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    def get(self, place: str, name: bytes) -> bytes | None:
+        """One row. Raises ``VaultError`` if it was tampered with."""
+        tag = self._name(place, name)
+        row = self._db.execute("SELECT value FROM records WHERE place = ? AND name = ?", (place, tag)).fetchone()
+        return None if row is None else self._opened(row[0], place.encode() + tag)
+
+    def scan(self, place: str) -> Iterator[bytes]:
+        """All rows of a table, in no particular order."""
+        for tag, value in self._db.execute("SELECT name, value FROM records WHERE place = ?", (place,)).fetchall():
+            yield self._opened(value, place.encode() + tag)
+
+    def events(self, after: int, limit: int, topic: bytes | None = None) -> list[tuple[int, bytes]]:
+        """(seq, value) of events after ``after``, oldest first; of one topic only if given."""
+        if topic is None:
+            query = "SELECT seq, value FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+            rows = self._db.execute(query, (after, limit)).fetchall()
+        else:
+            query = "SELECT seq, value FROM events WHERE topic = ? AND seq > ? ORDER BY seq LIMIT ?"
+            rows = self._db.execute(query, (self._name("events", topic), after, limit)).fetchall()
+        return [(seq, self._opened(value, _event_bound(seq))) for seq, value in rows]
+
+    def recent(self, topic: bytes, limit: int) -> list[tuple[int, bytes]]:
+        """The last events of a topic, oldest first."""
+        query = "SELECT seq, value FROM events WHERE topic = ? ORDER BY seq DESC LIMIT ?"
+        rows = self._db.execute(query, (self._name("events", topic), limit)).fetchall()
+        return [(seq, self._opened(value, _event_bound(seq))) for seq, value in reversed(rows)]
+
+    def last_seq(self) -> int:
+        """Number of the newest event; 0 if there is none."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+
+    def _opened(self, value: bytes, bound: bytes) -> bytes:
+        try:
+            return self._open(self._seal_key, value, bound)
+        except CryptoError:
+            raise VaultError(f"{self.path} was damaged or tampered with; restore it from a copy") from None
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+    def commit(self, batches: Sequence[Batch]) -> None:
+        """Write all of it in one transaction; durable on return. Raises ``VaultError``; then nothing was written."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for batch in batches:
+                    self._write(batch.records.items(), batch.events)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise VaultError(f"{self.path} cannot be written ({error}); free disk space and start again") from error
+
+    def _write(
+        self, records: Iterable[tuple[tuple[str, bytes], bytes | None]], events: Iterable[tuple[int, bytes, bytes]]
+    ) -> None:
+        for (place, name), value in records:
+            tag = self._name(place, name)
+            if value is None:
+                self._db.execute("DELETE FROM records WHERE place = ? AND name = ?", (place, tag))
+            else:
+                sealed = self._seal(self._seal_key, value, place.encode() + tag)
+                self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (place, tag, sealed))
+        self._db.executemany(
+            "INSERT INTO events VALUES (?, ?, ?)",
+            [
+                (
+                    seq,
+                    self._name("events", topic),
+                    self._seal(self._seal_key, value, _event_bound(seq)),
+                )
+                for seq, topic, value in events
+            ],
+        )
+
+    def close(self) -> None:
+        """Close the file and release the lock."""
+        self._db.close()
+        os.close(self._lock)
+
+    def __repr__(self) -> str:
+        return f"Vault({self.path})"
+
+
+def _event_bound(seq: int) -> bytes:
+    return b"events" + seq.to_bytes(8, "big")
