@@ -162,6 +162,11 @@ def model(extra: list[str]) -> int:
     return run(PYTHON, "-m", "tests.model", *extra)
 
 
+def docs(extra: list[str]) -> int:
+    """Write the tables of SPEC.md and OPERATING.md from the registries."""
+    return run(PYTHON, "-m", "tests.house.documents", *extra)
+
+
 def lock(extra: list[str]) -> int:
     """Write requirements.lock anew for every platform; needs an index that has every platform's wheels."""
     pip(UV)
@@ -192,6 +197,7 @@ COMMANDS = {
     "prove": prove,
     "coverage": coverage,
     "model": model,
+    "docs": docs,
     "lock": lock,
     "venv": venv,
 }
