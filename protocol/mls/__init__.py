@@ -11,9 +11,10 @@ from protocol.mls.errors import (
     StaleMessage,
     VoidCommit,
 )
-from protocol.mls.group import Applied, Group, GroupParts, Opened, Peek, Pending, WelcomePreview
+from protocol.mls.group import Applied, Group, Pending
 from protocol.mls.keypackages import KeyPackageInfo, KeyPackagePair, generate_key_package, parse_key_package
 from protocol.mls.nodes import GROUP_CONTEXT_EXTENSION, GROUP_INFO_EXTENSION
+from protocol.mls.results import GroupParts, Opened, Peek, WelcomePreview
 from protocol.mls.state import Member
 from protocol.mls.suite import DEFAULT_SUITE
 

@@ -176,17 +176,31 @@ def _seal_welcome(
     )
 
 
+def _refusal(epoch: Epoch, listed: list[Listed], error: Invalid) -> BadKeyPackage | ValueError:
+    """Whose fault it is that a list of proposals does not hold: a key package's, if it holds without the Adds."""
+    others = [(proposal, sender) for proposal, sender in listed if not isinstance(proposal, Add)]
+    if len(others) < len(listed):
+        try:
+            apply_proposals(epoch, others, epoch.record.own_leaf)
+        except Invalid:
+            pass
+        else:
+            return BadKeyPackage(error.reason)
+    return ValueError(f"this commit would be void for everybody: {error.reason}")
+
+
 def make_commit(epoch: Epoch, keys: SecretTree, plan: CommitPlan, entropy: Entropy) -> MadeCommit:
     """A commit with a path (12.4.1). `BadKeyPackage` for a bad Add, ValueError for another plan that breaks a rule."""
     written, listed = _list_proposals(epoch, plan)
     record = epoch.record
     try:
         changes = apply_proposals(epoch, listed, record.own_leaf)
+    except Invalid as error:
+        raise _refusal(epoch, listed, error) from error
+    try:
         psks = resolve_psks(changes.psks, plan.psks)
     except Invalid as error:
-        if plan.add:
-            raise BadKeyPackage(error.reason) from error
-        raise ValueError(f"this commit would be void for everybody: {error.reason}") from error
+        raise ValueError(error.reason) from error
     path = create_path(
         epoch.suite,
         changes.tree,

@@ -6,7 +6,7 @@ state before it acts on it ("checkpoint, then speak"), and drops a state by forg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocol.mls import framing, joining, limits, processing, schedule, state
@@ -15,8 +15,9 @@ from protocol.mls.changes import PskSource
 from protocol.mls.codec import vec
 from protocol.mls.committing import CommitPlan, ExtensionSource, make_commit
 from protocol.mls.errors import BadMessage, BadWelcome, Invalid, StaleMessage
-from protocol.mls.framing import CONTENT_APPLICATION, WIRE_PRIVATE, AuthenticatedContent, PrivateMessage, PublicMessage
+from protocol.mls.framing import CONTENT_APPLICATION, WIRE_PRIVATE, PublicMessage
 from protocol.mls.proposals import Proposal
+from protocol.mls.results import GroupParts, Opened, Peek, WelcomePreview
 from protocol.mls.schedule import PskId
 from protocol.mls.secrets import SecretTree
 from protocol.mls.state import Epoch, Member
@@ -26,52 +27,6 @@ from protocol.mls.suite import Entropy
 def no_psks(_: PskId) -> bytes | None:
     """Knows no pre-shared key."""
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class GroupParts:
-    """A stored group. `epoch_part` is one and the same bytes object until a commit; `ratchet_part` changes with every
-    message. Both are secret."""
-
-    epoch_part: bytes
-    ratchet_part: bytes
-
-    def __repr__(self) -> str:
-        return f"GroupParts({len(self.epoch_part)} + {len(self.ratchet_part)} bytes)"
-
-
-@dataclass(frozen=True, slots=True)
-class Peek:
-    """The clear header of a message; nothing in it is verified."""
-
-    epoch: int
-    group_id: bytes
-    content_type: int
-    authenticated_data: bytes
-
-    @property
-    def is_commit(self) -> bool:
-        """Whether it says that it is a commit."""
-        return self.content_type == framing.CONTENT_COMMIT
-
-
-@dataclass(frozen=True, slots=True)
-class WelcomePreview:
-    """What a Welcome says of its group before the ratchet tree is there; decrypted, but nothing verified."""
-
-    group_id: bytes
-    epoch: int
-    group_info_extensions: dict[int, bytes]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Opened:
-    """An opened application message."""
-
-    plaintext: bytes
-    sender: Member
-    generation: int
-    epoch: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -105,6 +60,11 @@ class Applied:
     out_of_time: tuple[Member, ...]
 
 
+def _kept_keys(following: Epoch, keys: SecretTree) -> SecretTree | None:
+    """What stays of an epoch's message keys when the next one begins."""
+    return None if following.record.past is None else keys.application_only()
+
+
 def _check_outgoing(authenticated_data: bytes, padding: int) -> None:
     if len(authenticated_data) > limits.MAX_AUTHENTICATED_DATA_BYTES:
         raise ValueError(f"authenticated_data has at most {limits.MAX_AUTHENTICATED_DATA_BYTES} bytes")
@@ -112,19 +72,7 @@ def _check_outgoing(authenticated_data: bytes, padding: int) -> None:
         raise ValueError(f"padding is 0 to {limits.MAX_PADDING_BYTES} bytes")
 
 
-def _open_with(
-    member_of: Callable[[int], Member], context: bytes, sender_data: bytes, keys: SecretTree, message: PrivateMessage
-) -> tuple[Member, AuthenticatedContent, int, SecretTree]:
-    """Opens and verifies a private message with the keys of its epoch: (sender, content, generation, keys after)."""
-    leaf, generation, guard = framing.open_sender_data(keys.suite, sender_data, message)
-    sender = member_of(leaf)
-    plaintext, after = framing.unprotect(keys, message, leaf, generation, guard)
-    content = framing.parse_private_content(message, leaf, plaintext)
-    content.verify(sender.signature_key, context)
-    return sender, content, generation, after
-
-
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Group:
     """A member's state in a group. Make one with `create`, `join` or `from_parts`."""
 
@@ -306,7 +254,7 @@ class Group:
             psks,
         )
         made = make_commit(self._epoch, self._keys, plan, entropy)
-        following = Group(made.epoch, made.keys, None if made.epoch.record.past is None else made.spent_keys)
+        following = Group(made.epoch, made.keys, _kept_keys(made.epoch, made.spent_keys))
         current = Group(self._epoch, made.spent_keys, self._past_keys)
         return Pending(made.commit, made.welcome, made.ratchet_tree, following, current)
 
@@ -319,7 +267,7 @@ class Group:
         done = processing.process_commit(self._epoch, self._keys, commit, authenticated_data, now_s, psks)
         following = self
         if not done.removed_self:
-            following = Group(done.epoch, done.keys, None if done.epoch.record.past is None else self._keys)
+            following = Group(done.epoch, done.keys, _kept_keys(done.epoch, self._keys))
         return Applied(following, done.committer, done.added, done.removed, done.removed_self, done.out_of_time)
 
     def receive_proposal(self, message: bytes) -> Group:
@@ -332,6 +280,10 @@ class Group:
         except Invalid as error:
             raise BadMessage(error.reason) from error
         return Group(epoch, keys, self._past_keys)
+
+    def drop_proposals(self) -> Group:
+        """Forgets the proposals that were received on their own, so that the next `commit` leaves them out."""
+        return Group(self._epoch.with_proposals(()), self._keys, self._past_keys)
 
     def drop_past(self) -> Group:
         """Forgets what opens messages of the past epoch."""
@@ -382,12 +334,12 @@ class Group:
         epoch, record = self._epoch, self._epoch.record
         past = record.past
         if message.epoch == record.number:
-            sender, content, generation, keys = _open_with(
+            sender, content, generation, keys = processing.open_application(
                 epoch.member, epoch.context, record.secrets.sender_data, self._keys, message
             )
             after = Group(epoch, keys, self._past_keys)
         elif past is not None and self._past_keys is not None and message.epoch == past.number:
-            sender, content, generation, keys = _open_with(
+            sender, content, generation, keys = processing.open_application(
                 past.member, past.context, past.sender_data, self._past_keys, message
             )
             after = Group(epoch, self._keys, keys)

@@ -6,6 +6,7 @@ so a commit that others find void is void here too, and `CannotOpen` is left for
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from protocol.mls import framing, limits, schedule, validation
@@ -199,3 +200,17 @@ def receive_proposal(epoch: Epoch, keys: SecretTree, data: bytes) -> tuple[Epoch
     if any(item.ref == ref for item in epoch.record.proposals):
         raise Invalid("this proposal is known already")
     return epoch.with_proposals((*epoch.record.proposals, pending)), keys
+
+
+def open_application(
+    member_of: Callable[[int], Member], context: bytes, sender_data: bytes, keys: SecretTree, message: PrivateMessage
+) -> tuple[Member, AuthenticatedContent, int, SecretTree]:
+    """Opens and verifies a private message with the keys of its epoch: (sender, content, generation, keys after).
+
+    `Invalid` if it does not open or verify."""
+    leaf, generation, guard = framing.open_sender_data(keys.suite, sender_data, message)
+    sender = member_of(leaf)
+    plaintext, after = framing.unprotect(keys, message, leaf, generation, guard)
+    content = framing.parse_private_content(message, leaf, plaintext)
+    content.verify(sender.signature_key, context)
+    return sender, content, generation, after

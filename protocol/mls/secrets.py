@@ -101,6 +101,12 @@ class SecretTree:
         """For storing; shares its dicts with this value, so only to be encoded."""
         return SecretTreeParts(self.leaves, self.nodes, self.ratchets, self.stored)
 
+    def application_only(self) -> SecretTree:
+        """Without the handshake ratchets derived so far: an epoch that is over takes no more handshake messages."""
+        ratchets = {number: ratchet for number, ratchet in self.ratchets.items() if number % 2 == APPLICATION}
+        stored = sum(len(ratchet.skipped) for ratchet in ratchets.values())
+        return SecretTree(self.suite, self.leaves, self.nodes, ratchets, stored)
+
     def _ratchet(self, leaf: int, kind: int) -> tuple[Ratchet, SecretTree]:
         """The ratchet of a leaf, and the tree in which it exists: derived now if nobody needed it before (9)."""
         ratchet = self.ratchets.get(2 * leaf + kind)

@@ -150,7 +150,9 @@ def check_message_protection(entry: Entry) -> None:
         tag = b"t" * 32 if kind == framing.CONTENT_COMMIT else None
         for wire in (framing.WIRE_PUBLIC, framing.WIRE_PRIVATE):
             content = framing.encode_content(group_id, epoch, sender, b"ad", kind, encoded)
-            parsed = parse_exact(u16(wire) + content + framing.encode_auth(b"", tag), framing.parse_authenticated_content)
+            parsed = parse_exact(
+                u16(wire) + content + framing.encode_auth(b"", tag), framing.parse_authenticated_content
+            )
             signature = crypto.sign_with_label(signing_key, "FramedContentTBS", parsed.tbs(context))
             signed = replace(parsed, signature=signature)
             if wire == framing.WIRE_PUBLIC:
@@ -288,9 +290,7 @@ def check_treekem(entry: Entry) -> None:
     group_id, epoch = unhex(entry["group_id"]), entry["epoch"]
     transcript = unhex(entry["confirmed_transcript_hash"])
     states = {leaf["index"]: _private_state(tree, leaf) for leaf in entry["leaves_private"]}
-    signing = {
-        leaf["index"]: crypto.signing_key(unhex(leaf["signature_priv"])) for leaf in entry["leaves_private"]
-    }
+    signing = {leaf["index"]: crypto.signing_key(unhex(leaf["signature_priv"])) for leaf in entry["leaves_private"]}
     none: frozenset[int] = frozenset()
 
     def context_of(tree_hash: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 from protocol.mls.suite import SUITES
 from tests.protocol.mls import vector_checks as checks
 from tests.protocol.mls.passive_client import check_passive_client
-from tests.support.vectors import vectors_dir
+from tests.support.vectors import load, vectors_dir
 
 CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "crypto-basics.json": checks.check_crypto_basics,
@@ -36,7 +36,7 @@ CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 def run_file(name: str, entries: list[dict[str, Any]]) -> tuple[int, int]:
-    """Checks all entries of a file: (passed, skipped because they are of another suite). AssertionError if one fails."""
+    """Checks all entries of a file: (passed, skipped as of other suites). AssertionError if one fails."""
     passed = skipped = 0
     for entry in entries:
         if entry.get("cipher_suite", 1) not in SUITES:
@@ -49,6 +49,12 @@ def run_file(name: str, entries: list[dict[str, Any]]) -> tuple[int, int]:
         else:
             passed += 1
     return passed, skipped
+
+
+def check_file(name: str, at_least: int) -> None:
+    """For a test: all entries of a file, of which at least so many must be of our suites."""
+    passed, _ = run_file(name, load(f"mls/{name}"))
+    assert passed >= at_least
 
 
 def vector_table() -> Iterator[tuple[str, int, int]]:
