@@ -56,6 +56,7 @@ class Commits:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self.added_at: dict[tuple[bytes, bytes], int] = {}  # (topic, credential) -> fence of the commit that added it
 
     # -- making --------------------------------------------------------------------------------------------------------
     def seal(self, talk: R.Conversation, row: R.Outgoing) -> None:
@@ -67,7 +68,9 @@ class Commits:
         if group is None:
             raise Moot
         removed = set(plan.remove) & accounts_of(group.members)
-        renewed = set(plan.renew)
+        renewed = {(a, d) for a, d in plan.renew if self._added_at(talk, a, d) < plan.fence}
+        if plan.renew and not renewed:
+            raise Moot
         leaves = [
             m.leaf for m in group.members if split(m.identity)[0] in removed or split(m.identity) in renewed
         ]  # fmt: skip
@@ -113,6 +116,9 @@ class Commits:
         row.bundle = encode_struct(Bundle(create, talk.cursor, welcomes, tuple(blob.hash for blob in row.blobs)))
         row.body = pending.commit
         row.attempts += (R.Attempt(row.group, row.fence, hashlib.sha256(row.body).digest()),)
+
+    def _added_at(self, talk: R.Conversation, account: bytes, device: bytes) -> int:
+        return self.added_at.get((talk.topic, identity_of(account, device)), -1)
 
     def _access_change(self, talk: R.Conversation, plan: R.Plan, additions: list[R.Addition]) -> AccessChange:
         roles = dict(plan.roles)
@@ -172,7 +178,7 @@ class Commits:
         bound = authenticated_data(talk.topic, msg.id, msg.flags, msg.ttl, msg.header, talk.group, msg.fence)
         try:
             applied = group.apply(msg.body, authenticated_data=bound, now_s=shelf.clock_ms() // 1000)
-            reason = self._roster_fault(msg, change, applied, group)
+            reason = self._roster_fault(msg, change, applied, group, talk.roster)
         except CannotOpen:
             self.lock(talk)
             return
@@ -185,14 +191,19 @@ class Commits:
         else:
             following = applied.next.drop_past() if change.removed else applied.next
             shelf.groups.put(talk.topic, following, NOW, epoch=True)
+            for member in applied.added:
+                self.added_at[talk.topic, member.identity] = msg.fence
             accounts = accounts_of(group.members)
             added = tuple(sorted(accounts_of(applied.added) - accounts))
             removed = tuple(sorted(accounts - accounts_of(applied.next.members)))
             self._tell_change(talk, msg.account, added, removed)
 
     @staticmethod
-    def _roster_fault(msg: Msg, change: AccessChange, applied: Applied, before: Group) -> str:
-        """Why the commit's roster does not fit what the entry says; the same answer for every member."""
+    def _roster_fault(msg: Msg, change: AccessChange, applied: Applied, before: Group, roster: dict[bytes, int]) -> str:
+        """Why the commit does not fit what the entry says; the same answer for every member.
+
+        ``roster`` is the access list after the entry: an account that is on it may not be put out of the group.
+        """
         if split(applied.committer.identity) != (msg.account, msg.device):
             return "the commit was made by another member than the entry says"
         here, gone = accounts_of(applied.next.members), set(change.removed)
@@ -204,6 +215,8 @@ class Commits:
             return "the accounts added to the group are not those added to the access list"
         if gone & here:
             return "an account is removed from the access list and stays in the group"
+        if (accounts_of(before.members) - here) & set(roster):
+            return "it puts an account out of the group that stays on the access list"
         return ""
 
     def _put_out(self, talk: R.Conversation, by: bytes) -> None:

@@ -16,6 +16,7 @@ RATCHETS: Final = "ratchets"  # by topic + slot: MLS ratchet part, changes with 
 OUTBOX: Final = "outbox"  # by number
 PACKAGES: Final = "packages"  # by key package ref
 WELCOMES: Final = "welcomes"  # by number: not yet joined
+BOXES: Final = "boxes"  # by number: opened, not yet dealt with
 LISTS: Final = "lists"  # by account: newest verified device list
 CONTACTS: Final = "contacts"  # by account
 META: Final = "meta"  # one row each: identity, inbox
@@ -98,6 +99,7 @@ class Plan(msgspec.Struct, frozen=True):
     roles: tuple[tuple[bytes, int], ...] = ()  # of accounts that are new
     remove: tuple[bytes, ...] = ()  # accounts
     renew: tuple[tuple[bytes, bytes], ...] = ()  # (account, device) leaves to take out and add again
+    fence: int = 0  # when this was planned: a renewal by somebody else after it makes ours moot
 
 
 class Outgoing(msgspec.Struct):
@@ -141,6 +143,15 @@ class PendingWelcome(msgspec.Struct, frozen=True):
     topic: bytes
     generation: int
     by: bytes
+
+
+class PendingBox(msgspec.Struct, frozen=True):
+    """A box that opened and was not dealt with yet. Its signature is ``device``'s."""
+
+    number: int
+    account: bytes
+    device: bytes
+    content: bytes
 
 
 class Anchor(msgspec.Struct, frozen=True, array_like=True):

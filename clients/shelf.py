@@ -50,11 +50,12 @@ class Shelf:
         self.outgoing = {o.number: o for o in sorted(self._all(R.OUTBOX, R.Outgoing), key=lambda o: o.number)}
         self.packages = {p.ref: p for p in self._all(R.PACKAGES, R.Package)}
         self.welcomes = {w.number: w for w in self._all(R.WELCOMES, R.PendingWelcome)}
+        self.boxes = {b.number: b for b in self._all(R.BOXES, R.PendingBox)}
         self.contacts = {c.account: c for c in self._all(R.CONTACTS, R.Contact)}
         self.lists = {k.account: open_signed(k.signed) for k in self._all(R.LISTS, R.KnownList)}
         self.windows: dict[bytes, SeenWindow] = {}
         self.doubts: dict[tuple[bytes, bytes], str] = {}
-        numbers = [*self.outgoing, *self.welcomes, 0]
+        numbers = [*self.outgoing, *self.welcomes, *self.boxes, 0]
         self._number = max(numbers)
 
     def _all(self, place: str, type_: type[T]) -> list[T]:
@@ -140,3 +141,13 @@ class Shelf:
         """A Welcome was joined, or never can be."""
         self.welcomes.pop(welcome.number, None)
         self.journal.put(R.WELCOMES, topic_name(welcome.number), None)
+
+    def save_box(self, box: R.PendingBox) -> None:
+        """Keep an opened box until it is dealt with."""
+        self.boxes[box.number] = box
+        self.journal.put(R.BOXES, topic_name(box.number), box)
+
+    def drop_box(self, box: R.PendingBox) -> None:
+        """A box was dealt with."""
+        self.boxes.pop(box.number, None)
+        self.journal.put(R.BOXES, topic_name(box.number), None)

@@ -1,0 +1,159 @@
+"""A conversation as an application holds it: say something, change who is in, read what was said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from clients import records as R
+from clients.commits import accounts_of
+from clients.events import AnyEvent, decode_event
+from clients.records import Status, Work
+from clients.sealing import seal_ephemeral
+from protocol.codec import encode_struct
+from protocol.content import Reference
+from protocol.errors import ChappeError
+from protocol.frames import AccessChange, Flag, Pub, Role
+from protocol.ids import TopicKind
+from protocol.messages import Body, compose
+from protocol.messages.chat import Text
+from protocol.messages.eph import Typing
+
+if TYPE_CHECKING:
+    from clients.client import Client
+
+
+class NotActive(ChappeError):
+    """The conversation cannot be used for this now; the text says why."""
+
+
+class Conversation:
+    """A handle on one conversation. Cheap; make as many as you like."""
+
+    def __init__(self, client: Client, topic: bytes) -> None:
+        self._client = client
+        self.topic = topic
+
+    @property
+    def record(self) -> R.Conversation:
+        """What the client knows of it. Do not change it."""
+        return self._client.engine.shelf.conversations[self.topic]
+
+    @property
+    def title(self) -> str:
+        """The name that its admins gave it; empty for a pair."""
+        return self.record.title
+
+    @property
+    def status(self) -> Status:
+        """Where it stands for this device."""
+        return Status(self.record.status)
+
+    @property
+    def members(self) -> dict[bytes, int]:
+        """Accounts and their roles."""
+        return dict(self.record.roster)
+
+    @property
+    def peer(self) -> bytes | None:
+        """The other account of a pair."""
+        return self._client.engine.shelf.peer_of(self.record)
+
+    @property
+    def epoch_authenticator(self) -> bytes | None:
+        """Equal for all members who agree on everything that happened to the group; None while not in it."""
+        group = self._client.engine.shelf.groups.get(self.topic)
+        return None if group is None else group.epoch_authenticator
+
+    # -- saying --------------------------------------------------------------------------------------------------------
+    async def send(
+        self, body: Body | str, *, re: Reference | None = None, rp: bytes | None = None, ttl_ms: int = 0
+    ) -> bytes:  # fmt: skip
+        """Say something; returns its message id once it is safe in the vault, on its way to the relay.
+
+        Events tell what becomes of it: ``Stored``, then ``Received`` (mine), ``Delivered``; or ``Failed``. Raises
+        ``NotActive`` if we are not in the conversation, ``ValueError`` if the content is too large.
+        """
+        record = self.record
+        if record.status in (Status.REMOVED, Status.LEFT):
+            raise NotActive("you are not in this conversation any more")
+        engine = self._client.engine
+        content = compose(Text(text=body) if isinstance(body, str) else body, re=re, rp=rp, seen=engine.seen(record))
+        await self._client.room_to_send()
+        message_id = engine.say(record, content, ttl=ttl_ms)
+        await engine.shelf.journal.flushed()
+        return message_id
+
+    def typing(self, *, on: bool = True) -> None:
+        """Tell the others that somebody types here. Lost if nobody listens; never disturbs a message."""
+        self.whisper(Typing(on=on))
+
+    def whisper(self, body: Body) -> None:
+        """Send a passing notice: sealed outside the ratchet, never stored. Does nothing while not connected."""
+        engine, record = self._client.engine, self.record
+        group, link = engine.shelf.groups.get(self.topic), engine.link
+        if group is None or link is None or record.status != Status.ACTIVE:
+            return
+        message_id, flags = engine.shelf.new_id(), int(Flag.EPHEMERAL | Flag.NO_ECHO)
+        sealed = seal_ephemeral(
+            group, compose(body), topic=self.topic, message_id=message_id, flags=flags, header=b"",
+            fence=record.fence, entropy=engine.shelf.entropy,
+        )  # fmt: skip
+        link.submit(Pub(0, self.topic, message_id, None, flags, (record.group, record.fence), body=sealed))
+
+    # -- changing ------------------------------------------------------------------------------------------------------
+    async def add(self, accounts: list[bytes], *, role: int = Role.MEMBER) -> bytes:
+        """Add accounts with all their devices; the id of the commit. Raises ``CannotAdd``, ``NotActive``."""
+        self._need_active()
+        new = [account for account in accounts if account not in self.record.roster]
+        if self.record.kind != TopicKind.GROUP:
+            raise NotActive("a conversation of two stays one of two; start a group instead")
+        additions = await self._client.claim(new)
+        return await self._plan(R.Plan(add=additions, roles=tuple((account, role) for account in new)))
+
+    async def remove(self, accounts: list[bytes]) -> bytes:
+        """Put accounts out; the id of the commit."""
+        self._need_active()
+        return await self._plan(R.Plan(remove=tuple(accounts)))
+
+    async def rotate(self) -> bytes:
+        """Fresh keys for this device: whoever stole the old ones reads nothing new."""
+        self._need_active()
+        return await self._plan(R.Plan())
+
+    async def leave(self) -> None:
+        """Leave: at once for the relay; the others put our device out of the group when they see it."""
+        self._need_active()
+        engine = self._client.engine
+        header = encode_struct(AccessChange(removed=(self._client.account,)))
+        row = R.Outgoing(
+            engine.shelf.next_number(), self.topic, engine.shelf.new_id(), Work.LEAVE, int(Flag.ACCESS), header=header
+        )
+        engine.outbox.queue(row)
+        await engine.shelf.journal.flushed()
+
+    async def _plan(self, plan: R.Plan) -> bytes:
+        commit_id = self._client.engine.plan(self.record, plan)
+        await self._client.engine.shelf.journal.flushed()
+        return commit_id
+
+    def _need_active(self) -> None:
+        if self.record.status != Status.ACTIVE:
+            raise NotActive(f"the conversation is {self.status.name.lower()}; wait until it is active")
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    async def history(self, limit: int = 100) -> list[AnyEvent]:
+        """The last events of the conversation, oldest first."""
+        rows = await trio.to_thread.run_sync(self._client.engine.shelf.vault.recent, self.topic, limit)
+        return [decode_event(value, seq) for seq, value in rows]
+
+    def device_count(self) -> int:
+        """Devices in the group now."""
+        group = self._client.engine.shelf.groups.get(self.topic)
+        return 0 if group is None else len(group.members)
+
+    def in_group(self) -> set[bytes]:
+        """Accounts with a device in the group now."""
+        group = self._client.engine.shelf.groups.get(self.topic)
+        return set() if group is None else accounts_of(group.members)

@@ -1,0 +1,256 @@
+"""All parts of one client wired together, without I/O of its own: frames and wishes in, journal notes out.
+
+The ``Client`` drives it: it owns the connection and the clock. Everything here is synchronous, so that state never
+changes while somebody waits (see ``journal``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from clients import records as R
+from clients.commits import Commits, accounts_of
+from clients.connection import Link
+from clients.directory import Directory
+from clients.events import AnyEvent, AnyNotice, CaughtUp
+from clients.inbox import Inbox
+from clients.outbox import Outbox
+from clients.receive import Receiver
+from clients.records import Status, Work
+from clients.sealing import seal_box
+from clients.shelf import Shelf
+from clients.vault import Vault
+from protocol import limits as L
+from protocol.codec import decode_struct
+from protocol.content import Reference, decode_content, encode_content
+from protocol.errors import Code
+from protocol.frames import Ack, AnyFrame, Closed, Err, Evt, Flag, Gap, Live, Msg, Ok, Sub, SubResult, Subscription
+from protocol.ids import Entropy, inbox_topic
+from protocol.messages import Body, compose
+from protocol.messages.key import Readmit
+from protocol.messages.rcpt import Delivered
+from protocol.position import Seen
+
+
+class Engine:
+    """State and rules of one client."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        publish: Callable[[list[AnyEvent | AnyNotice]], None],
+        clock_ms: Callable[[], int],
+        entropy: Entropy,
+    ) -> None:
+        self.shelf = Shelf(vault, publish, clock_ms, entropy)
+        self.directory = Directory(self.shelf)
+        self.commits = Commits(self.shelf)
+        self.outbox = Outbox(self.shelf, self.commits)
+        self.receiver = Receiver(self.shelf, self.commits, self.outbox)
+        self.inbox = Inbox(self.shelf, self.commits, self.outbox, self.directory)
+        self.tids: dict[int, bytes] = {}  # of this connection
+        self.link: Link | None = None
+        self.receiver.send = lambda talk, body, re: self._answer(talk, body, re)
+        self.receiver.send_box = self.send_box
+        self.inbox.resend = self._resend
+        self.event: Callable[[Evt], None] = lambda evt: None
+        self.restart: Callable[[], None] = lambda: None  # the relay broke order: connect anew
+
+    # -- saying --------------------------------------------------------------------------------------------------------
+    def seen(self, talk: R.Conversation) -> Seen:
+        """What to put into a content as the last entry that we have read."""
+        return Seen(talk.generation, talk.cursor, talk.chain)
+
+    def say(self, talk: R.Conversation, content: bytes, *, flags: int = 0, ttl: int = 0, quiet: bool = False) -> bytes:
+        """Queue a content for a conversation; its message id."""
+        row = R.Outgoing(
+            self.shelf.next_number(), talk.topic, self.shelf.new_id(), Work.MESSAGE, flags, content, ttl, quiet=quiet
+        )
+        self.outbox.queue(row)
+        return row.id
+
+    def _answer(self, talk: R.Conversation, body: Body, re: bytes | None) -> None:
+        self.say(talk, compose(body, re=None if re is None else Reference(re)), quiet=True)
+
+    def _resend(self, talk: R.Conversation, content: bytes, old: bytes) -> None:
+        """The same content again, naming the message it stands for."""
+        self.say(talk, encode_content(msgspec.structs.replace(decode_content(content), rp=old)))
+
+    def acknowledge(self, topic: bytes) -> None:
+        """Queue a receipt for everything read so far; one that was not sealed yet is replaced."""
+        talk = self.shelf.conversations.get(topic)
+        if talk is None or talk.status != Status.ACTIVE or talk.receipt >= talk.cursor:
+            return
+        talk.receipt = talk.cursor
+        self.shelf.save(talk)
+        content = compose(Delivered(generation=talk.generation, offset=talk.cursor), seen=self.seen(talk))
+        for row in self.outbox.lane(topic).rows:
+            if row.work == Work.MESSAGE and row.quiet and not row.attempts:
+                row.content = content
+                self.shelf.save_outgoing(row)
+                return
+        self.say(talk, content, quiet=True)
+
+    def plan(self, talk: R.Conversation, plan: R.Plan, *, quiet: bool = False) -> bytes:
+        """Queue a change of the group; the id of its commit."""
+        row = R.Outgoing(
+            self.shelf.next_number(), talk.topic, self.shelf.new_id(), Work.COMMIT, Flag.COMMIT, plan=plan, quiet=quiet
+        )
+        self.outbox.queue(row)
+        return row.id
+
+    def send_box(self, account: bytes, device: bytes, body: Body) -> None:
+        """Queue a sealed box to one device of another account; nothing happens if the device is not known."""
+        devices = self.directory.known(account)
+        entry = None if devices is None else devices.device(device)
+        if entry is None:
+            return
+        message_id = self.shelf.new_id()
+        sealed = seal_box(
+            compose(body), recipient=device, inbox_key=entry.inbox_key, message_id=message_id,
+            account=self.shelf.account, sender=self.shelf.device, entropy=self.shelf.entropy,
+        )  # fmt: skip
+        row = R.Outgoing(
+            self.shelf.next_number(), inbox_topic(account), message_id, Work.BOX, Flag.SEALED, body=sealed, quiet=True
+        )
+        self.outbox.queue(row)
+
+    def ask_readmission(self, talk: R.Conversation) -> None:
+        """Ask up to three members' devices to take us out and add us again; at 1, 4, 16 minutes again."""
+        now = self.shelf.clock_ms()
+        if talk.status != Status.LOCKED or now < talk.readmit_at_ms:
+            return
+        wait = L.READMIT_BACKOFF_MS[min(talk.readmit_tries, len(L.READMIT_BACKOFF_MS) - 1)]
+        talk.readmit_tries += 1
+        talk.readmit_at_ms = now + wait
+        self.shelf.save(talk)
+        asked = 0
+        for account in sorted(set(talk.roster) - {self.shelf.account}):
+            devices = self.directory.known(account)
+            for device in () if devices is None else devices.devices:
+                self.send_box(account, device.key, Readmit(topic=talk.topic, group=talk.group, fence=talk.fence))
+                asked += 1
+            if asked >= L.READMIT_ASK_MEMBERS:
+                return
+
+    def clean_up(self, topic: bytes) -> None:
+        """Put accounts that have left out of the group; the first member who is still in does it."""
+        talk, group = self.shelf.conversations[topic], self.shelf.groups.get(topic)
+        if group is None or talk.status != Status.ACTIVE:
+            return
+        staying = [m for m in group.members if m.identity[:32] in talk.roster]
+        gone = tuple(sorted(accounts_of(group.members) - set(talk.roster)))
+        if gone and staying and staying[0].leaf == group.own_leaf:
+            self.plan(talk, R.Plan(remove=gone), quiet=True)
+
+    # -- the connection ------------------------------------------------------------------------------------------------
+    def subscriptions(self) -> list[Subscription]:
+        """What to subscribe after a login: the inbox and every conversation that has a log, from where we are."""
+        inbox = self.shelf.inbox
+        result = [Subscription(self.shelf.inbox_topic, (inbox.generation, inbox.cursor))]
+        for talk in self.shelf.conversations.values():
+            if talk.status in (Status.ACTIVE, Status.LOCKED) or (talk.status == Status.WAITING and talk.cursor):
+                result.append(Subscription(talk.topic, (talk.generation, talk.cursor)))
+        return result
+
+    def attach(self, link: Link) -> None:
+        """A login succeeded: subscribe, then send what waits."""
+        self.link = link
+        self.tids.clear()
+        wanted = self.subscriptions()
+        for start in range(0, len(wanted), L.SUBSCRIBE_TOPICS_MAX):
+            self.subscribe(wanted[start : start + L.SUBSCRIBE_TOPICS_MAX])
+
+    def detach(self) -> None:
+        """The connection is gone."""
+        self.link = None
+        self.tids.clear()
+        self.outbox.disconnected()
+
+    def subscribe(self, wanted: list[Subscription]) -> None:
+        """Subscribe to topics on the present connection, if there is one."""
+        link = self.link
+        if link is None or not wanted:
+            return
+
+        def on_reply(reply: Ok | Err | None) -> None:
+            if isinstance(reply, Ok):
+                for part, result in zip(wanted, decode_struct(reply.result, list[SubResult]), strict=False):
+                    self._subscribed(part.topic, result)
+
+        link.request(Sub(0, tuple(wanted)), on_reply)
+
+    def _subscribed(self, topic: bytes, result: SubResult) -> None:
+        if result.tid:
+            self.tids[result.tid] = topic
+            return
+        talk = self.shelf.conversations.get(topic)
+        if talk is not None and result.code == Code.NOT_FOUND and talk.status == Status.ACTIVE:
+            self._shut_out(talk)
+
+    def _shut_out(self, talk: R.Conversation) -> None:
+        self.commits.close(talk, Status.REMOVED, b"")
+        self.outbox.fail_all(talk.topic, int(Code.NOT_FOUND), "you are not in this conversation any more")
+
+    # -- frames --------------------------------------------------------------------------------------------------------
+    def frame(self, frame: AnyFrame) -> None:
+        """Anything from the relay that answers no request."""
+        if isinstance(frame, Msg):
+            self._msg(frame)
+        elif isinstance(frame, Gap):
+            self._gap(frame)
+        elif isinstance(frame, Live):
+            topic = self.tids.get(frame.tid)
+            if topic is not None and topic != self.shelf.inbox_topic:
+                self.shelf.journal.tell(CaughtUp(topic=topic, offset=frame.offset))
+        elif isinstance(frame, Closed):
+            self._closed(frame)
+        elif isinstance(frame, Evt):
+            self.event(frame)
+
+    def _msg(self, msg: Msg) -> None:
+        topic = self.tids.get(msg.tid)
+        if topic is None:
+            return  # of a subscription that has ended
+        if topic == self.shelf.inbox_topic:
+            in_order = self.inbox.entry(msg)
+        else:
+            talk = self.shelf.conversations[topic]
+            if msg.flags & Flag.EPHEMERAL:
+                self.receiver.ephemeral(talk, msg)
+                return
+            in_order = self.receiver.entry(talk, msg)
+        if not in_order:
+            self.restart()
+        self._ack_late(msg.tid, topic)
+
+    def _ack_late(self, tid: int, topic: bytes) -> None:
+        """Acknowledge to the relay, once per transaction, what that transaction made durable."""
+
+        def write() -> None:
+            talk = self.shelf.conversations.get(topic)
+            offset = self.shelf.inbox.cursor if talk is None else talk.cursor
+            link = self.link
+            if link is not None:
+                self.shelf.journal.after(lambda: link.submit(Ack(tid, offset)) if link is self.link else None)
+
+        self.shelf.journal.put_late(("ack", tid), write)
+
+    def _gap(self, gap: Gap) -> None:
+        topic = self.tids.get(gap.tid)
+        if topic == self.shelf.inbox_topic:
+            self.inbox.gap(gap)
+        elif topic is not None:
+            self.receiver.gap(self.shelf.conversations[topic], gap)
+
+    def _closed(self, frame: Closed) -> None:
+        topic = self.tids.pop(frame.tid, None)
+        talk = None if topic is None else self.shelf.conversations.get(topic)
+        if talk is None or topic is None:
+            return
+        if frame.retry_ms is not None:
+            self.subscribe([Subscription(topic, (talk.generation, talk.cursor))])
+        elif talk.status == Status.ACTIVE and frame.code == Code.NOT_FOUND:
+            self._shut_out(talk)

@@ -1,0 +1,184 @@
+"""The account's inbox: Welcomes, device lists, and sealed boxes from other devices.
+
+An entry is kept in the vault, in the transaction that moves the inbox's position, until it has been dealt with; dealing
+with it may need the relay (a tree, a device list), so it happens in a task of its own and again after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clients import records as R
+from clients.commits import Commits, accounts_of, identity_of
+from clients.connection import Link, Refusal
+from clients.directory import CannotAdd, Directory
+from clients.events import Received, Unreadable, decode_event
+from clients.outbox import Outbox
+from clients.records import Status, Work
+from clients.sealing import open_box
+from clients.shelf import Shelf
+from protocol.codec import decode_struct
+from protocol.errors import RemoteProtocolError
+from protocol.frames import Flag, Gap, Msg, WelcomeHeader
+from protocol.messages import parse
+from protocol.messages.key import Failed as KeyFailed
+from protocol.messages.key import Readmit
+from protocol.mls import MlsError
+from protocol.position import chain_hash
+from protocol.requests import GetBlob
+
+RESEND_LOOKBACK = 500  # events of a conversation searched for a message that did not open elsewhere
+
+
+class Inbox:
+    """Deals with the entries of our inbox."""
+
+    def __init__(self, shelf: Shelf, commits: Commits, outbox: Outbox, directory: Directory) -> None:
+        self._shelf = shelf
+        self._commits = commits
+        self._outbox = outbox
+        self._directory = directory
+        self.work_waits: Callable[[], None] = lambda: None
+        self.joined: Callable[[R.Conversation], None] = lambda talk: None
+        self.resend: Callable[[R.Conversation, bytes, bytes], None] = lambda talk, content, old: None
+        self._resent: set[tuple[bytes, bytes]] = set()
+
+    # -- entries -------------------------------------------------------------------------------------------------------
+    def entry(self, msg: Msg) -> bool:
+        """One entry. False: not the next one."""
+        inbox = self._shelf.inbox
+        if msg.offset <= inbox.cursor:
+            return True
+        if msg.offset != inbox.cursor + 1:
+            return False
+        inbox.chain = chain_hash(
+            inbox.chain, inbox.generation, msg.offset, msg.account, msg.device, msg.id, msg.fence, msg.flags,
+            msg.header, msg.body,
+        )  # fmt: skip
+        inbox.cursor = msg.offset
+        self._shelf.save_inbox()
+        if msg.flags & Flag.DEVICES:
+            self._own_list(msg.body)
+        elif msg.flags & Flag.WELCOME:
+            self._welcome(msg)
+        elif msg.flags & Flag.SEALED:
+            self._box(msg)
+        return True
+
+    def gap(self, gap: Gap) -> None:
+        """Entries that will not come."""
+        inbox = self._shelf.inbox
+        if gap.last > inbox.cursor:
+            inbox.cursor, inbox.chain, inbox.generation = gap.last, gap.hash, gap.generation
+            self._shelf.save_inbox()
+
+    def _own_list(self, signed: bytes) -> None:
+        devices = self._directory.learn(self._shelf.account, signed)
+        if devices is not None and devices.device(self._shelf.device.public) is not None:
+            self._shelf.identity.signed_list = signed
+            self._shelf.save_identity()
+
+    def _welcome(self, msg: Msg) -> None:
+        try:
+            header = decode_struct(msg.header, WelcomeHeader)
+        except RemoteProtocolError:
+            return
+        number = self._shelf.next_number()
+        self._shelf.save_welcome(
+            R.PendingWelcome(number, msg.body, header.topic, header.generation, msg.account)
+        )  # fmt: skip
+        self.work_waits()
+
+    def _box(self, msg: Msg) -> None:
+        device = self._shelf.device.public
+        try:
+            opened = open_box(
+                msg.body, device=device, inbox_private=self._shelf.identity.inbox_private, message_id=msg.id
+            )
+        except RemoteProtocolError:
+            return  # anybody may write to an inbox; what does not open is nobody's
+        if opened is None or (opened.account, opened.device) != (msg.account, msg.device):
+            return
+        self._shelf.save_box(R.PendingBox(self._shelf.next_number(), opened.account, opened.device, opened.content))
+        self.work_waits()
+
+    # -- work ----------------------------------------------------------------------------------------------------------
+    async def work(self, link: Link) -> None:
+        """Deal with everything that waits. Raises ``LinkDown`` if the connection goes meanwhile."""
+        while self._shelf.welcomes or self._shelf.boxes:
+            for welcome in list(self._shelf.welcomes.values()):
+                await self._join(link, welcome)
+            for box in list(self._shelf.boxes.values()):
+                await self._handle_box(link, box)
+
+    async def _join(self, link: Link, welcome: R.PendingWelcome) -> None:
+        try:
+            _, anchor = self._commits.anchor_of(welcome)
+            blob = await link.ask("blobs.get", GetBlob(anchor.tree_hash), bytes)
+            talk = self._commits.join(welcome, blob)
+        except Refusal as error:
+            if error.retry_ms is not None:
+                raise
+            self._hopeless(welcome, f"the relay does not have the tree of the group: {error.text}")
+        except (RemoteProtocolError, MlsError) as error:
+            self._hopeless(welcome, str(error))
+        else:
+            self._shelf.drop_welcome(welcome)
+            self.joined(talk)
+
+    def _hopeless(self, welcome: R.PendingWelcome, reason: str) -> None:
+        self._shelf.drop_welcome(welcome)
+        talk = self._shelf.conversations.get(welcome.topic)
+        if talk is None or talk.status != Status.ACTIVE:
+            self._shelf.journal.tell(
+                Unreadable(topic=welcome.topic, offset=0, account=welcome.by, reason=f"an invitation: {reason}")
+            )
+
+    async def _handle_box(self, link: Link, box: R.PendingBox) -> None:
+        if self._directory.doubt(box.account, box.device):
+            await self._directory.fetch(link, [box.account])
+        if not self._directory.doubt(box.account, box.device):
+            try:
+                body = parse(box.content).body
+            except RemoteProtocolError:
+                body = None
+            if isinstance(body, Readmit):
+                await self._readmit(link, box, body)
+            elif isinstance(body, KeyFailed):
+                self._say_again(box, body)
+        self._shelf.drop_box(box)
+
+    async def _readmit(self, link: Link, box: R.PendingBox, wish: Readmit) -> None:
+        """Remove and re-add a member's device that alone could not open a commit, unless somebody did already."""
+        talk = self._shelf.conversations.get(wish.topic)
+        group = None if talk is None else self._shelf.groups.get(wish.topic)
+        if talk is None or group is None or talk.status != Status.ACTIVE or box.account not in talk.roster:
+            return
+        added_at = self._commits.added_at.get((wish.topic, identity_of(box.account, box.device)), -1)
+        if box.account not in accounts_of(group.members) or added_at >= wish.fence:
+            return
+        try:
+            claimed = await self._directory.claim(link, [box.account])
+        except CannotAdd:
+            return
+        additions = tuple(addition for addition in claimed if addition.device == box.device)
+        if additions:
+            plan = R.Plan(add=additions, renew=((box.account, box.device),), fence=wish.fence)
+            self._outbox.queue(
+                R.Outgoing(
+                    self._shelf.next_number(), wish.topic, self._shelf.new_id(), Work.COMMIT, Flag.COMMIT, plan=plan,
+                    quiet=True,
+                )
+            )  # fmt: skip
+
+    def _say_again(self, box: R.PendingBox, failed: KeyFailed) -> None:
+        """Send a message of ours again that a member could not open, once, under a new id that names the old."""
+        talk = self._shelf.conversations.get(failed.topic)
+        if talk is None or box.account not in talk.roster or (failed.topic, failed.id) in self._resent:
+            return
+        for seq, value in reversed(self._shelf.vault.recent(failed.topic, RESEND_LOOKBACK)):
+            event = decode_event(value, seq)
+            if isinstance(event, Received) and event.mine and event.id == failed.id:
+                self._resent.add((failed.topic, failed.id))
+                self.resend(talk, event.content, failed.id)
+                return
