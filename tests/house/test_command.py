@@ -7,11 +7,12 @@ import json
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.house.tree import PACKAGES, ROOT
+from tests.house.tree import PACKAGES, ROOT, files
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SCRIPT = PYPROJECT["project"]
@@ -58,5 +59,11 @@ def test_the_installed_distribution_is_this_checkout() -> None:
     assert importlib.metadata.version("chappe") == SCRIPT["version"]
 
 
-def test_the_wheel_ships_the_five_packages_and_no_tests() -> None:
-    assert tuple(PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == PACKAGES
+def test_the_wheel_ships_the_five_packages_whole_and_nothing_else(tmp_path: Path) -> None:
+    """Also what is no Python: `py.typed`, migrations, SQL, templates; and never the tests."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=True)
+    (wheel,) = tmp_path.glob("chappe-*.whl")
+    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert shipped == {path.as_posix() for path in files() if path.parts[0] in PACKAGES}
+    assert {f"{package}/py.typed" for package in PACKAGES} <= shipped
