@@ -1,0 +1,82 @@
+"""``chappe chat``: talk from a terminal, or from a script with ``--json``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from clients.vault import Secret, Vault
+
+command = cyclopts.App(name="chat", help="Talk to people through a relay. Everything is end-to-end encrypted.")
+DEFAULT_DATA = Path("~/.local/share/chappe/chat")
+
+
+@command.default
+def chat(
+    url: Annotated[str, Parameter(help="Address of the relay, as `chappe up` prints it.")] = "ws://127.0.0.1:7420/ws",
+    *,
+    data: Annotated[Path, Parameter(help="Directory of your vault: keys and history. Keep it.")] = DEFAULT_DATA,
+    handle: Annotated[str | None, Parameter(help="Name under which others find you at this relay.")] = None,
+    key_file: Annotated[
+        Path | None, Parameter(help="File with the key that seals the vault; made if missing (DATA/vault.key).")
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None, Parameter(help="File with a passphrase that seals the vault, instead of a key file; - asks you.")
+    ] = None,
+    json: Annotated[bool, Parameter(help="For scripts: JSON lines in, JSON lines out.", negative="")] = False,
+) -> None:
+    """Open your vault (made at the first start), connect, and talk.
+
+    The relay may be away: what you say waits in the vault and goes out in order when it is back.
+    """
+    import trio
+
+    from clients.vault import Vault, VaultError
+
+    directory = data.expanduser()
+    try:
+        vault = Vault(directory / "vault.db", _secret(directory, key_file, passphrase_file))
+    except VaultError as error:
+        print(f"chappe chat: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    try:
+        trio.run(_run, url, vault, handle, json)
+    except KeyboardInterrupt:
+        pass
+    except VaultError as error:
+        print(f"chappe chat: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    finally:
+        vault.close()
+
+
+def _secret(directory: Path, key_file: Path | None, passphrase_file: Path | None) -> Secret:
+    from getpass import getpass
+
+    from clients.vault import Secret
+
+    if passphrase_file is None:
+        return Secret.key_file((key_file or directory / "vault.key").expanduser())
+    if str(passphrase_file) == "-":
+        return Secret.passphrase(getpass("passphrase of your vault: "))
+    return Secret.passphrase(passphrase_file.expanduser().read_text().rstrip("\n"))
+
+
+async def _run(url: str, vault: Vault, handle: str | None, json: bool) -> None:
+    import trio
+
+    from clients.cli.lines import Lines
+    from clients.cli.script import Script
+    from clients.client import open_client
+
+    async with open_client(url, vault) as client, trio.open_nursery() as nursery:
+        face = Script(client, nursery) if json else Lines(client, nursery)
+        if handle is not None:
+            nursery.start_soon(face.take_handle, handle)
+        await face.run()
+        nursery.cancel_scope.cancel()

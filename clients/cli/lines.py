@@ -1,0 +1,266 @@
+"""``chappe chat`` for people: one line in, one line out. What a line means stands in ``HELP``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import trio
+from rich.console import Console
+from rich.markup import escape
+
+from clients.cli.room import NotFound, Room, describe
+from clients.client import Client
+from clients.connection import LinkDown, Refusal
+from clients.conversations import Conversation, NotActive
+from clients.directory import CannotAdd
+from clients.events import (
+    AnyEvent,
+    Changed,
+    Connected,
+    Delivered,
+    Disconnected,
+    Ephemeral,
+    Failed,
+    Forked,
+    Joined,
+    KeyChanged,
+    Locked,
+    Missing,
+    Received,
+    Removed,
+    Stored,
+    Unreadable,
+    Voided,
+)
+from protocol.errors import RemoteProtocolError
+
+HELP = """\
+[bold]/add[/] NAME            find somebody by handle and keep them as a contact
+[bold]/verify[/] NAME         show the safety number; [bold]/verified[/] NAME once you compared it
+[bold]/to[/] NAME             talk to a contact, or in a group
+[bold]/group[/] TITLE NAME…   start a group
+[bold]/invite[/] NAME…  [bold]/remove[/] NAME…  [bold]/leave[/]  [bold]/rotate[/]   change the group you are in
+[bold]/list[/]  [bold]/contacts[/]  [bold]/history[/] [N]  [bold]/handle[/] NAME  [bold]/help[/]  [bold]/quit[/]
+Anything else is sent to the conversation you are in. Marks: [dim]… sending   ✓ stored   ✓✓ delivered[/]"""
+MARKS = {"sending": "…", "stored": "✓", "delivered": "✓✓"}
+
+
+class Lines:
+    """The face for people."""
+
+    def __init__(self, client: Client, nursery: trio.Nursery) -> None:
+        self._client = client
+        self._nursery = nursery
+        self._room = Room(client)
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._here: Conversation | None = None
+        self._mine: dict[bytes, tuple[bytes, int | None, str]] = {}  # id -> (topic, offset, text) of unfinished ones
+        self._verbs: dict[str, Callable[[list[str]], Awaitable[None]]] = {
+            "add": self._add, "verify": self._verify, "verified": self._verified, "to": self._to,
+            "group": self._group, "invite": self._invite, "remove": self._remove, "leave": self._leave,
+            "rotate": self._rotate, "list": self._list, "contacts": self._contacts, "history": self._history,
+            "handle": self._handle, "help": self._help,
+        }  # fmt: skip
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style)
+
+    async def take_handle(self, handle: str) -> None:
+        """Take a handle as soon as there is a connection."""
+        try:
+            await self._client.claim_handle(handle)
+            self._say(f"others find you as [bold]{escape(handle)}[/]", "green")
+        except (Refusal, LinkDown) as error:
+            self._say(f"the handle {escape(handle)} cannot be taken: {escape(str(error))}", "red")
+
+    async def run(self) -> None:
+        """Until /quit or the end of the input."""
+        self._say(f"your account is [bold]{self._client.account.hex()[:16]}…[/]  ·  /help shows what you can do")
+        seq = self._client.engine.shelf.vault.last_seq()
+        self._nursery.start_soon(self._notices)
+        self._nursery.start_soon(self._events, seq)
+        while True:
+            line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+            if not line or line.strip() in ("/quit", "/q"):
+                return
+            if line.strip():
+                await self._line(line.rstrip("\n"))
+
+    async def _line(self, line: str) -> None:
+        try:
+            if line.startswith("/"):
+                verb, *words = line[1:].split()
+                action = self._verbs.get(verb)
+                if action is None:
+                    self._say(f"there is no /{escape(verb)}; /help shows what you can do", "red")
+                else:
+                    await action(words)
+            else:
+                await self._send(line)
+        except (Refusal, LinkDown, CannotAdd, NotActive, NotFound, RemoteProtocolError, ValueError) as error:
+            self._say(escape(str(error)), "red")
+        except IndexError:
+            self._say("a name is missing; /help shows how", "red")
+
+    # -- verbs ---------------------------------------------------------------------------------------------------------
+    def _talk(self) -> Conversation:
+        if self._here is None:
+            raise NotFound("you are in no conversation; /to NAME enters one")
+        return self._here
+
+    async def _send(self, text: str) -> None:
+        talk = self._talk()
+        message_id = await talk.send(text)
+        self._mine[message_id] = (talk.topic, None, text)
+        self._say(f"[dim]{MARKS['sending']} sending[/]")
+
+    async def _add(self, words: list[str]) -> None:
+        _, number = await self._room.add(words[0])
+        self._say(f"[bold]{escape(words[0])}[/] is a contact now. Compare this number with them before you trust it:")
+        self._say(number, "cyan")
+        self._say(f"then: /verified {escape(words[0])}", "dim")
+
+    async def _verify(self, words: list[str]) -> None:
+        self._say(self._client.safety_number(self._room.account_of(words[0])), "cyan")
+
+    async def _verified(self, words: list[str]) -> None:
+        await self._room.verify(words[0])
+        self._say(f"{escape(words[0])} is verified", "green")
+
+    async def _to(self, words: list[str]) -> None:
+        name = " ".join(words) if words else words[0]
+        try:
+            self._here = self._room.conversation_of(name)
+        except NotFound:
+            self._here = await self._client.pair(self._room.account_of(name))
+        self._say(f"you are talking to [bold]{escape(self._room.title_of(self._here))}[/]")
+
+    async def _group(self, words: list[str]) -> None:
+        self._here = await self._room.group(words[0], words[1:])
+        self._say(f"group [bold]{escape(words[0])}[/] with {escape(', '.join(words[1:]))}")
+
+    async def _invite(self, words: list[str]) -> None:
+        await self._talk().add([self._room.account_of(word) for word in words or [words[0]]])
+
+    async def _remove(self, words: list[str]) -> None:
+        await self._talk().remove([self._room.account_of(word) for word in words or [words[0]]])
+
+    async def _leave(self, words: list[str]) -> None:
+        await self._talk().leave()
+
+    async def _rotate(self, words: list[str]) -> None:
+        await self._talk().rotate()
+
+    async def _list(self, words: list[str]) -> None:
+        for talk in self._client.conversations.values():
+            here = "→" if self._here is not None and self._here.topic == talk.topic else " "
+            self._say(
+                f"{here} [bold]{escape(self._room.title_of(talk))}[/]  {talk.status.name.lower()}, "
+                f"{len(talk.members)} people, {talk.record.cursor} entries  [dim]{talk.topic.hex()[:8]}[/]"
+            )
+
+    async def _contacts(self, words: list[str]) -> None:
+        for contact in self._client.engine.shelf.contacts.values():
+            mark = "verified" if contact.verified else "not verified"
+            self._say(f"  {escape(contact.name)}  [dim]{contact.account.hex()[:16]}… {mark}[/]")
+
+    async def _history(self, words: list[str]) -> None:
+        for event in await self._talk().history(int(words[0]) if words else 30):
+            self._show(event, live=False)
+
+    async def _handle(self, words: list[str]) -> None:
+        await self.take_handle(words[0])
+
+    async def _help(self, words: list[str]) -> None:
+        self._say(HELP)
+
+    # -- what comes ----------------------------------------------------------------------------------------------------
+    async def _events(self, after: int) -> None:
+        async for event in self._client.events(after):
+            self._show(event, live=True)
+
+    async def _notices(self) -> None:
+        async with self._client.notices() as notices:
+            if self._client.connected:
+                self._say("connected", "dim green")
+            async for notice in notices:
+                if isinstance(notice, Connected):
+                    self._say("connected", "dim green")
+                elif isinstance(notice, Disconnected):
+                    again = "" if notice.retry_ms is None else f"; next try in {notice.retry_ms / 1000:.1f} s"
+                    self._say(f"not connected: {escape(notice.reason)}{again}", "yellow")
+                elif isinstance(notice, Ephemeral):
+                    self._say(f"{escape(self._room.name_of(notice.account))} is typing …", "dim")
+                elif self._here is not None and notice.topic == self._here.topic:
+                    self._say("— caught up —", "dim")
+
+    def _where(self, topic: bytes) -> str:
+        """The conversation's name, unless it is the one on screen."""
+        if self._here is not None and topic == self._here.topic:
+            return ""
+        talk = self._client.conversations.get(topic)
+        return "" if talk is None else f"\\[{escape(self._room.title_of(talk))}] "
+
+    def _show(self, event: AnyEvent, *, live: bool) -> None:
+        if isinstance(event, Received):
+            self._message(event, live=live)
+        elif isinstance(event, Stored):
+            self._mark(event.id, event.offset)
+        elif isinstance(event, Delivered):
+            self._delivered(event)
+        else:
+            text = self._sentence(event)
+            if text:
+                self._say(self._where(event.topic) + text, "yellow")
+
+    def _message(self, event: Received, *, live: bool) -> None:
+        if event.mine and live:
+            return
+        content = describe(event.content)
+        if content["text"] is None:
+            return
+        when = datetime.fromtimestamp(event.ts / 1000, UTC).astimezone().strftime("%H:%M")
+        doubt = f"  [red]({escape(event.doubt)})[/]" if event.doubt else ""
+        name = escape(self._room.name_of(event.account))
+        self._say(f"{self._where(event.topic)}[dim]{when}[/] [bold]{name}[/]: {escape(content['text'])}{doubt}")
+
+    def _mark(self, message_id: bytes, offset: int) -> None:
+        if message_id in self._mine:
+            topic, _, text = self._mine[message_id]
+            self._mine[message_id] = (topic, offset, text)
+            self._say(f"[dim]{MARKS['stored']} stored: {escape(text[:40])}[/]")
+
+    def _delivered(self, event: Delivered) -> None:
+        for message_id, (topic, offset, text) in list(self._mine.items()):
+            if topic == event.topic and offset is not None and offset <= event.offset:
+                del self._mine[message_id]
+                name = escape(self._room.name_of(event.account))
+                self._say(f"[dim]{MARKS['delivered']} delivered to {name}: {escape(text[:40])}[/]")
+
+    def _sentence(self, event: AnyEvent) -> str:
+        name = self._room.name_of
+        if isinstance(event, Joined):
+            return f"you are in a conversation with {escape(', '.join(sorted(name(a) for a in event.members)))}"
+        if isinstance(event, Changed):
+            added = "".join(f" +{name(account)}" for account in event.added)
+            removed = "".join(f" −{name(account)}" for account in event.removed)
+            return escape(f"{name(event.by)} changed who is here:{added}{removed}")
+        if isinstance(event, Removed):
+            return "you are not in this conversation any more"
+        if isinstance(event, Failed):
+            return f"not sent: {escape(event.text)}"
+        if isinstance(event, Missing):
+            return f"{event.count} earlier messages are not kept any more"
+        if isinstance(event, Unreadable):
+            return f"a message of {escape(name(event.account))} could not be read: {escape(event.reason)}"
+        if isinstance(event, Forked):
+            return f"WARNING: {escape(name(event.account))} has seen another history; do not trust this relay"
+        if isinstance(event, Voided):
+            return f"{escape(name(event.by))} tried an invalid change; nothing happened ({escape(event.reason)})"
+        if isinstance(event, Locked):
+            return "you were locked out by a change that only you could not open; asking to be let in again"
+        if isinstance(event, KeyChanged):
+            return f"{escape(name(event.topic))}: {escape(event.text)}"
+        return ""

@@ -1,0 +1,130 @@
+"""What both faces of ``chappe chat`` (lines for people, JSON for scripts) do with a client: names, and verbs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clients.client import Client
+from clients.conversations import Conversation
+from clients.events import AnyEvent, Delivered, Received
+from clients.records import Status
+from protocol.errors import ChappeError, RemoteProtocolError
+from protocol.ids import TopicKind
+from protocol.messages import Unknown, parse
+from protocol.messages.chat import Text
+
+
+class NotFound(ChappeError):
+    """No contact or conversation of that name."""
+
+
+def short(value: bytes) -> str:
+    """The first digits of a key or topic, for people."""
+    return value.hex()[:8]
+
+
+class Room:
+    """A client with names for people and conversations."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    # -- names ---------------------------------------------------------------------------------------------------------
+    def name_of(self, account: bytes) -> str:
+        """What to call an account."""
+        if account == self.client.account:
+            return "me"
+        contact = self.client.engine.shelf.contacts.get(account)
+        return contact.name if contact is not None else short(account)
+
+    def title_of(self, talk: Conversation) -> str:
+        """What to call a conversation."""
+        if talk.record.kind == TopicKind.PAIR:
+            peer = talk.peer
+            return "?" if peer is None else self.name_of(peer)
+        return talk.title or short(talk.topic)
+
+    def account_of(self, name: str) -> bytes:
+        """The account of a contact's name. Raises ``NotFound``."""
+        for contact in self.client.engine.shelf.contacts.values():
+            if contact.name == name:
+                return contact.account
+        raise NotFound(f"no contact is called {name!r}; add one with /add {name}")
+
+    def conversation_of(self, name: str) -> Conversation:
+        """A conversation by its title, its peer's name or the start of its topic. Raises ``NotFound``."""
+        found = [
+            talk
+            for topic, talk in self.client.conversations.items()
+            if self.title_of(talk) == name or (len(name) >= 4 and topic.hex().startswith(name))
+        ]
+        if not found:
+            raise NotFound(f"no conversation is called {name!r}; /list shows them")
+        return found[0]
+
+    # -- verbs ---------------------------------------------------------------------------------------------------------
+    async def add(self, handle: str) -> tuple[bytes, str]:
+        """Look a handle up at the relay and keep it as a contact: (account, safety number)."""
+        account = await self.client.find(handle)
+        known = self.client.engine.shelf.contacts.get(account)
+        await self.client.add_contact(account, handle, verified=known is not None and known.verified)
+        return account, self.client.safety_number(account)
+
+    async def verify(self, name: str) -> None:
+        """Note that a contact's safety number was compared and is the same."""
+        account = self.account_of(name)
+        await self.client.add_contact(account, name, verified=True)
+
+    async def group(self, title: str, names: list[str]) -> Conversation:
+        """Found a group with contacts."""
+        return await self.client.group([self.account_of(name) for name in names], title)
+
+    # -- showing -------------------------------------------------------------------------------------------------------
+    def as_json(self, event: AnyEvent) -> dict[str, Any]:
+        """An event as JSON can carry it: bytes as hex, a message's type, text and body beside its raw content."""
+        result: dict[str, Any] = {"event": type(event).__name__.lower()}
+        for field in event.__struct_fields__:
+            result[field] = _plain(getattr(event, field))
+        if isinstance(event, Received):
+            del result["content"]
+            result["from"] = self.name_of(event.account)
+            result.update(describe(event.content))
+        if isinstance(event, Delivered):
+            result["to"] = self.name_of(event.account)
+        return result
+
+    def summary(self, talk: Conversation) -> dict[str, Any]:
+        """A conversation as JSON can carry it."""
+        record = talk.record
+        return {
+            "topic": talk.topic.hex(), "title": self.title_of(talk), "status": Status(record.status).name.lower(),
+            "members": {account.hex(): role for account, role in record.roster.items()},
+            "offset": record.cursor, "fence": record.fence, "group": record.group, "chain": record.chain.hex(),
+            "authenticator": None if talk.epoch_authenticator is None else talk.epoch_authenticator.hex(),
+        }  # fmt: skip
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def describe(content: bytes) -> dict[str, Any]:
+    """Type and readable text of a content."""
+    try:
+        message = parse(content)
+    except RemoteProtocolError as error:
+        return {"type": "?", "text": f"[{error.text}]"}
+    body = message.body
+    if isinstance(body, Unknown):
+        return {"type": body.type, "text": message.fallback}
+    text = body.text if isinstance(body, Text) else message.content.fb
+    result: dict[str, Any] = {"type": message.content.t, "text": text}
+    if message.content.re is not None:
+        result["re"] = message.content.re.id.hex()
+    if message.content.rp is not None:
+        result["rp"] = message.content.rp.hex()
+    return result

@@ -1,0 +1,178 @@
+"""``chappe chat --json``: commands as JSON lines on standard input, events as JSON lines on standard output.
+
+A command is ``{"do": verb, ...}``; ``"tag"`` comes back in its reply. Every durable event carries its ``seq``: start
+with ``{"do": "events", "after": seq}`` to get each exactly once.
+
+Verbs with their arguments: events after · handle name · account · add handle · verify name · pair name · group title
+names · send topic text · typing topic times · add-to topic names · remove topic names · rotate topic · leave topic ·
+list · history topic limit · statistics · quit.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from clients.cli.room import NotFound, Room
+from clients.client import Client
+from clients.connection import LinkDown, Refusal
+from clients.conversations import Conversation, NotActive
+from clients.directory import CannotAdd
+from clients.events import CaughtUp, Connected, Disconnected, Ephemeral
+from protocol.errors import ChappeError, RemoteProtocolError
+
+LINE_BYTES_MAX = 256 * 1024
+
+
+class _BadCommand(ChappeError):
+    """A command that cannot be understood."""
+
+
+def write(record: dict[str, Any]) -> None:
+    """One JSON line, at once."""
+    sys.stdout.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+class Script:
+    """Runs commands against a client."""
+
+    def __init__(self, client: Client, nursery: trio.Nursery) -> None:
+        self._room = Room(client)
+        self._client = client
+        self._nursery = nursery
+        self._verbs: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+            "events": self._events, "handle": self._handle, "account": self._account, "add": self._add,
+            "verify": self._verify, "pair": self._pair, "group": self._group, "send": self._send,
+            "typing": self._typing, "add-to": self._add_to, "remove": self._remove, "rotate": self._rotate,
+            "leave": self._leave, "list": self._list, "history": self._history, "statistics": self._statistics,
+        }  # fmt: skip
+
+    async def take_handle(self, handle: str) -> None:
+        """Take a handle as soon as there is a connection."""
+        await self._one("handle", {"name": handle})
+
+    async def run(self) -> None:
+        """Until ``quit`` or the end of the input."""
+        self._nursery.start_soon(self._notices)
+        while True:
+            line = await trio.to_thread.run_sync(sys.stdin.buffer.readline, LINE_BYTES_MAX, abandon_on_cancel=True)
+            if not line:
+                return
+            if not line.strip():
+                continue
+            try:
+                command = json.loads(line)
+                verb = command["do"]
+            except (ValueError, KeyError, TypeError):
+                write({"error": 'a command is a JSON object like {"do": "list"}'})
+                continue
+            if verb == "quit":
+                return
+            await self._one(verb, command)
+
+    async def _one(self, verb: str, command: dict[str, Any]) -> None:
+        tag = command.get("tag")
+        action = self._verbs.get(verb)
+        try:
+            if action is None:
+                raise _BadCommand(f"no verb {verb!r}; there are {', '.join(sorted(self._verbs))} and quit")
+            write({"reply": tag, "do": verb, **await action(command)})
+        except (Refusal, LinkDown, CannotAdd, NotActive, NotFound, _BadCommand, RemoteProtocolError) as error:
+            write({"reply": tag, "do": verb, "error": str(error)})
+        except (KeyError, ValueError, TypeError) as error:
+            write({"reply": tag, "do": verb, "error": f"missing or wrong argument: {error}"})
+
+    # -- what goes out by itself ---------------------------------------------------------------------------------------
+    async def _notices(self) -> None:
+        async with self._client.notices() as notices:
+            if self._client.connected:
+                write({"notice": "connected", "url": self._client.url})
+            async for notice in notices:
+                if isinstance(notice, Connected):
+                    write({"notice": "connected", "url": notice.url})
+                elif isinstance(notice, Disconnected):
+                    write({"notice": "disconnected", "reason": notice.reason, "retry_ms": notice.retry_ms})
+                elif isinstance(notice, CaughtUp):
+                    write({"notice": "caughtup", "topic": notice.topic.hex(), "offset": notice.offset})
+                elif isinstance(notice, Ephemeral):
+                    name = self._room.name_of(notice.account)
+                    write({"notice": "ephemeral", "topic": notice.topic.hex(), "from": name})
+
+    async def _follow(self, after: int) -> None:
+        async for event in self._client.events(after):
+            write(self._room.as_json(event))
+
+    # -- verbs ---------------------------------------------------------------------------------------------------------
+    def _talk(self, command: dict[str, Any]) -> Conversation:
+        return self._client.conversation(bytes.fromhex(command["topic"]))
+
+    def _accounts(self, names: list[str]) -> list[bytes]:
+        return [self._room.account_of(name) for name in names]
+
+    async def _events(self, command: dict[str, Any]) -> dict[str, Any]:
+        self._nursery.start_soon(self._follow, int(command.get("after", 0)))
+        return {}
+
+    async def _handle(self, command: dict[str, Any]) -> dict[str, Any]:
+        await self._client.claim_handle(command["name"])
+        return {"handle": command["name"]}
+
+    async def _account(self, command: dict[str, Any]) -> dict[str, Any]:
+        identity = self._client.engine.shelf.identity
+        return {"account": self._client.account.hex(), "handle": identity.handle}
+
+    async def _add(self, command: dict[str, Any]) -> dict[str, Any]:
+        account, number = await self._room.add(command["handle"])
+        return {"account": account.hex(), "safety_number": number}
+
+    async def _verify(self, command: dict[str, Any]) -> dict[str, Any]:
+        await self._room.verify(command["name"])
+        return {}
+
+    async def _pair(self, command: dict[str, Any]) -> dict[str, Any]:
+        talk = await self._client.pair(self._room.account_of(command["name"]))
+        return self._room.summary(talk)
+
+    async def _group(self, command: dict[str, Any]) -> dict[str, Any]:
+        return self._room.summary(await self._room.group(command["title"], command["names"]))
+
+    async def _send(self, command: dict[str, Any]) -> dict[str, Any]:
+        return {"id": (await self._talk(command).send(str(command["text"]))).hex()}
+
+    async def _typing(self, command: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(int(command.get("times", 1))):
+            self._talk(command).typing()
+            await trio.lowlevel.checkpoint()
+        return {}
+
+    async def _add_to(self, command: dict[str, Any]) -> dict[str, Any]:
+        return {"id": (await self._talk(command).add(self._accounts(command["names"]))).hex()}
+
+    async def _remove(self, command: dict[str, Any]) -> dict[str, Any]:
+        return {"id": (await self._talk(command).remove(self._accounts(command["names"]))).hex()}
+
+    async def _rotate(self, command: dict[str, Any]) -> dict[str, Any]:
+        return {"id": (await self._talk(command).rotate()).hex()}
+
+    async def _leave(self, command: dict[str, Any]) -> dict[str, Any]:
+        await self._talk(command).leave()
+        return {}
+
+    async def _list(self, command: dict[str, Any]) -> dict[str, Any]:
+        return {"conversations": [self._room.summary(talk) for talk in self._client.conversations.values()]}
+
+    async def _history(self, command: dict[str, Any]) -> dict[str, Any]:
+        events = await self._talk(command).history(int(command.get("limit", 100)))
+        return {"events": [self._room.as_json(event) for event in events]}
+
+    async def _statistics(self, command: dict[str, Any]) -> dict[str, Any]:
+        statistics = self._client.statistics()
+        return {
+            "outgoing": statistics.outbox.waiting + statistics.outbox.flying, "events": statistics.journal.events,
+            "commits": statistics.journal.commits,
+        }  # fmt: skip
