@@ -204,6 +204,10 @@ class StoreAway(Exception):
     """The store cannot take the request now (full, closed, queue over its bound). The outcome is unknown: retry."""
 
 
+class StoreUnusable(Exception):
+    """The store cannot be opened: another process has it, or its schema is newer. The text says what to do."""
+
+
 # -- the seams --------------------------------------------------------------------------------------------------------
 class Topics(Protocol):
     """Logs. Appends are group-committed; reads never see uncommitted entries."""

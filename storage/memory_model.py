@@ -1,0 +1,82 @@
+"""What the dict model keeps, in plain dicts and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from protocol.limits import DEVICE_UNSEEN_MS_MAX
+from storage.base import Account, Entry
+from storage.facts import Member, Stored, TopicFacts
+
+COUNTED = ("commits", "appended", "duplicates", "refused")
+
+
+@dataclass(slots=True)
+class Device:
+    """A device that is or was listed, and its key packages."""
+
+    account: bytes
+    seen_ms: int
+    listed: bool = True
+    login: int = 0
+    last_resort: bytes | None = None
+    packages: dict[bytes, int] = field(default_factory=dict)  # package → when it was added
+
+
+@dataclass(slots=True)
+class Blob:
+    """Sealed bytes, and the entries (topic, offset) that hold them."""
+
+    data: bytes
+    added_ms: int
+    refs: set[tuple[bytes, int]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Log:
+    """A topic with everything in it."""
+
+    facts: TopicFacts
+    members: dict[bytes, Member] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)  # offset n at n − 1, tombstones included
+    ids: dict[tuple[bytes, bytes], Stored] = field(default_factory=dict)  # (device, id)
+    acks: dict[bytes, int] = field(default_factory=dict)
+    reserved_ms: dict[bytes, int] = field(default_factory=dict)
+
+    def alive(self) -> Iterator[Entry]:
+        """Entries that have a body."""
+        return (entry for entry in self.entries if not entry.erased)
+
+
+@dataclass(slots=True)
+class Model:
+    """All of it, and the few questions that several parts ask."""
+
+    clock_ms: Callable[[], int]
+    spacing_ms: int
+    logs: dict[bytes, Log] = field(default_factory=dict)
+    people: dict[bytes, Account] = field(default_factory=dict)
+    devices: dict[bytes, Device] = field(default_factory=dict)
+    heap: dict[bytes, Blob] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+
+    def listed(self, account: bytes) -> list[tuple[bytes, Device]]:
+        """Listed devices of an account."""
+        return [(key, device) for key, device in self.devices.items() if device.account == account and device.listed]
+
+    def unread(self, log: Log, now_ms: int) -> int:
+        """Entries of an inbox that some device of its owner has still to acknowledge."""
+        listed = self.listed(log.facts.owner)
+        seen = [key for key, device in listed if device.seen_ms >= now_ms - DEVICE_UNSEEN_MS_MAX]
+        read = min((log.acks.get(key, 0) for key in seen or [key for key, _ in listed]), default=0)
+        return log.facts.head - max(read, log.facts.floor)
+
+    def bury(self, log: Log, offset: int) -> list[Blob]:
+        """Make a tombstone of an entry; the blobs that go with it."""
+        log.entries[offset - 1] = replace(log.entries[offset - 1], header=b"", body=b"", erased=True)
+        place = (log.facts.topic, offset)
+        held = [key for key, blob in self.heap.items() if place in blob.refs]
+        for key in held:
+            self.heap[key].refs.remove(place)
+        return [self.heap.pop(key) for key in held if not self.heap[key].refs]

@@ -1,0 +1,150 @@
+"""The rest of the dict model: accounts, key packages, blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import trio
+
+from protocol.errors import Code, Reason
+from protocol.frames import Role
+from protocol.ids import TopicKind, inbox_topic
+from protocol.limits import KEY_PACKAGES_MAX
+from storage.base import Account, Appended, Claimed, Login, Refused
+from storage.blobs import check
+from storage.facts import Member, Stored, TopicFacts
+from storage.lists import Publication, announce, judge
+from storage.memory_model import Blob, Device, Log, Model
+
+
+class MemoryAccounts:
+    """``base.Accounts`` in dicts."""
+
+    def __init__(self, store: Model) -> None:
+        self._store = store
+        self._handles: dict[str, bytes] = {}
+        self._answers: dict[bytes, Appended] = {}  # account → what its current list was answered with
+
+    async def publish_list(
+        self, account: bytes, version: int, signed: bytes, expires_ms: int, devices: Sequence[bytes], service: bool,
+        device: bytes,
+    ) -> Appended | Refused:  # fmt: skip
+        """See ``base.Accounts``."""
+        await trio.lowlevel.checkpoint()
+        store, now_ms = self._store, self._store.clock_ms()
+        new = Publication(account, version, signed, expires_ms, tuple(devices), service, device)
+        current = store.people.get(account)
+        if current is not None and (current.version, current.signed) == (version, signed):
+            return replace(self._answers[account], duplicate=True, entries=())
+        known = [key for key, _ in store.listed(account)]
+        foreign = sum(key in store.devices and store.devices[key].account != account for key in new.devices)
+        refusal = judge(new, current.version if current is not None else 0, known, foreign, now_ms)
+        if refusal is not None:
+            return refusal
+        handle = current.handle if current is not None else None
+        store.people[account] = Account(account, version, signed, expires_ms, new.devices, service, handle)
+        for key, old in store.listed(account):
+            if key not in new.devices:
+                old.listed, old.last_resort = False, None
+                old.packages.clear()
+        for key in new.devices:
+            store.devices.setdefault(key, Device(account, now_ms)).listed = True
+        topic = inbox_topic(account)
+        founded = Log(TopicFacts(topic, TopicKind.INBOX, account), {account: Member(account, Role.OWNER, 0, 0)})
+        log = store.logs.setdefault(topic, founded)
+        log.facts, entry, digest = announce(log.facts, new, now_ms)
+        log.entries.append(entry)
+        log.ids[device, entry.id] = Stored(entry.generation, entry.offset, entry.ts, digest)
+        answer = Appended(entry.generation, entry.offset, entry.ts, False, (entry,))
+        self._answers[account] = answer
+        return answer
+
+    async def get(self, accounts: Sequence[bytes]) -> list[Account | None]:
+        """In the order asked."""
+        await trio.lowlevel.checkpoint()
+        return [self._store.people.get(account) for account in accounts]
+
+    async def login(self, account: bytes, device: bytes) -> Login:
+        """Raises ``LookupError`` if the device is not on the account's current list."""
+        await trio.lowlevel.checkpoint()
+        known = dict(self._store.listed(account)).get(device)
+        if known is None:
+            raise LookupError("the device is not on its account's current device list")
+        known.login += 1
+        known.seen_ms = self._store.clock_ms()
+        return Login(known.login, len(known.packages))
+
+    async def claim_handle(self, account: bytes, handle: str) -> Refused | None:
+        """None: done."""
+        await trio.lowlevel.checkpoint()
+        person = self._store.people.get(account)
+        if person is None:
+            return Refused(Code.NOT_FOUND, "the account is not registered here")
+        if self._handles.get(handle, account) != account:
+            return Refused(Code.CONFLICT, "the handle belongs to another account", Reason.TAKEN)
+        if person.handle is not None:
+            del self._handles[person.handle]
+        self._handles[handle] = account
+        self._store.people[account] = replace(person, handle=handle)
+        return None
+
+    async def resolve_handle(self, handle: str) -> bytes | None:
+        """The account of a handle."""
+        await trio.lowlevel.checkpoint()
+        return self._handles.get(handle)
+
+
+class MemoryKeyPackages:
+    """``base.KeyPackages`` in dicts."""
+
+    def __init__(self, store: Model) -> None:
+        self._store = store
+
+    async def put(self, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None) -> int:
+        """How many one-time packages the device has then."""
+        await trio.lowlevel.checkpoint()
+        known = dict(self._store.listed(account)).get(device)
+        if known is None:
+            return 0
+        known.last_resort = known.last_resort if last_resort is None else last_resort
+        for package in packages:
+            if len(known.packages) < KEY_PACKAGES_MAX:
+                known.packages.setdefault(package, self._store.clock_ms())
+        return len(known.packages)
+
+    async def claim(self, accounts: Sequence[bytes]) -> list[Claimed]:
+        """One per listed device."""
+        await trio.lowlevel.checkpoint()
+        claimed = []
+        for account in dict.fromkeys(accounts):
+            person = self._store.people.get(account)
+            for key in person.devices if person is not None else ():
+                device = self._store.devices[key]
+                if device.packages:
+                    package = next(iter(device.packages))
+                    del device.packages[package]
+                    claimed.append(Claimed(account, key, package, False, len(device.packages)))
+                elif device.last_resort is not None:
+                    claimed.append(Claimed(account, key, device.last_resort, True, 0))
+        return claimed
+
+
+class MemoryBlobs:
+    """``base.Blobs`` in dicts."""
+
+    def __init__(self, store: Model) -> None:
+        self._store = store
+
+    async def put(self, digest: bytes, data: bytes) -> None:
+        """Raises ``ValueError`` if the hash is another."""
+        check(digest, data)
+        await trio.lowlevel.checkpoint()
+        blob = self._store.heap.setdefault(digest, Blob(data, 0))
+        blob.added_ms = self._store.clock_ms()
+
+    async def get(self, digest: bytes) -> bytes | None:
+        """None: unknown, or freed."""
+        await trio.lowlevel.checkpoint()
+        blob = self._store.heap.get(digest)
+        return blob.data if blob is not None else None

@@ -1,0 +1,1 @@
+"""Alembic scripts, shipped with the package; ``storage.migrate`` runs them."""
