@@ -1,0 +1,74 @@
+"""Who is this? The login, decided from facts, with the same work and the same words for known and unknown accounts.
+
+What a login proves: the client holds the private key of ``device``, now, towards this cluster (both nonces are in what
+it signs). Whether that device speaks for ``account`` follows from the account's current device list:
+
+* listed on an unexpired list: in;
+* account unknown, or the client claims a newer list than the relay has, or the list has expired: in, but only to
+  publish a list (registration, recovery, renewal);
+* otherwise the device was revoked: 401 and BYE 4503.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from protocol.errors import Close, Code
+from protocol.frames import VERSION, Connect
+from protocol.identity import IdentityError, challenge, check_key, verify_challenge
+from storage.base import Account
+
+
+class Verdict(Enum):
+    """What a login may do."""
+
+    REGISTERED = "registered"
+    RESTRICTED = "restricted"  # devices.publish only
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Outcome of a login; code, close and text only where it is refused."""
+
+    verdict: Verdict
+    list_version: int = 0
+    code: Code = Code.UNAUTHENTICATED
+    close: Close = Close.LOGIN_FAILED
+    text: str = ""
+
+
+_FAILED = (
+    "the login failed: the signature does not verify for this device, this relay and this connection; sign the nonce "
+    "of the INFO that came last"
+)
+
+
+def is_proven(frame: Connect, cluster: bytes, relay_nonce: bytes) -> bool:
+    """Whether the client holds the device's key; keys of small order prove nothing."""
+    try:
+        check_key(frame.device)
+        check_key(frame.account)
+    except IdentityError:
+        return False
+    message = challenge(cluster, relay_nonce, frame.nonce, frame.version, frame.account, frame.device)
+    return verify_challenge(frame.device, message, frame.signature)
+
+
+def judge(frame: Connect, proven: bool, account: Account | None, now_ms: int) -> Judgement:
+    """Decide a login. The caller has looked the account up and checked the signature in any case (equal time)."""
+    if frame.version != VERSION:
+        text = f"this relay speaks version {VERSION} of the protocol, the client {frame.version}; update the older side"
+        return Judgement(Verdict.REFUSED, 0, Code.UPGRADE, Close.VERSION, text)
+    if not proven:
+        return Judgement(Verdict.REFUSED, text=_FAILED)
+    if account is None:
+        return Judgement(Verdict.RESTRICTED)
+    if frame.device in account.devices:
+        verdict = Verdict.REGISTERED if now_ms < account.expires_ms else Verdict.RESTRICTED
+        return Judgement(verdict, account.version)
+    if frame.list_version > account.version:
+        return Judgement(Verdict.RESTRICTED)
+    text = "this device is not on its account's current device list; link it again from another device of the account"
+    return Judgement(Verdict.REFUSED, close=Close.REVOKED, text=text)

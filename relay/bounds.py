@@ -1,0 +1,33 @@
+"""Bounds inside the relay process that no peer ever sees on the wire, each with the reason for its number.
+
+What a peer may send, hold or ask lies in ``protocol.limits``; what an operator may change is a field of
+``relay.config``. The rest is here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+OUTBOUND_LOW_DIVISOR: Final = 2  # catch-up reads on when the outbound buffer has fallen to half of its bound
+HANDSHAKE_BYTES_MAX: Final = 16 * 1024  # HTTP head of a websocket handshake: browsers with cookies stay below 8 KiB
+FRAMING_BYTES_MAX: Final = 64 * 1024  # websocket framing and pings that may come between two whole messages
+CONTROL_BYTES_MAX: Final = 64 * 1024  # pongs and closes waiting for a socket; beyond it no more pings are read
+WRITE_SLICE_BYTES: Final = 64 * 1024  # given to the kernel at once: progress is seen slice by slice
+CLOSE_MS: Final = 2_000  # our close frame to the peer's; then the socket is dropped
+REQUEST_BYTES_MAX: Final = 2 * 1024 * 1024  # parameters of a connection's waiting REQs: two blob parts
+INFLIGHT_BYTES_MAX: Final = 4 * 1024 * 1024  # bodies of a connection's PUBs that wait for their commit
+CLAIM_DEVICES_MAX: Final = 400  # packages in one claim: 400 × 2 KiB fit one message
+IDLE_HUBS_MAX: Final = 4096  # hubs without subscriptions that stay for a reconnect
+IDLE_RING_BYTES_MAX: Final = 32 * 1024 * 1024  # and the frames that they keep, all together
+REMOVED_KEPT_MAX: Final = 1024  # accounts a hub remembers as changed, so that no older read admits them
+FILL_ENTRIES: Final = 256  # entries of one read with which a hub closes a gap
+FILL_BYTES: Final = 256 * 1024
+FILL_RETRY_MS: Final = 200  # after a read that failed
+CATCHUP_RETRY_MS: Final = 200
+RETRY_MS: Final = 250  # "come back soon" in 429 and 504: longer than a commit, shorter than a person notices
+DRAIN_RECONNECT_MS: Final = 1_000  # BYE of a draining relay: a supervisor restarts within a second or two
+DRAIN_COMMIT_MS: Final = 3_000  # a draining relay waits this long for commits under way
+OPS_REQUEST_BYTES_MAX: Final = 8 * 1024  # a GET without a body
+OPS_MS: Final = 5_000  # an ops request, head to answer
+ANNOUNCE_BYTES_MAX: Final = 4 * 1024 * 1024  # announcements waiting for the broker; beyond it they are dropped
+LOG_TEXT_CHARS_MAX: Final = 300  # of one value in a log line

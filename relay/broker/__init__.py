@@ -1,0 +1,1 @@
+"""How relays of a cluster tell each other about new entries: a hint, never the truth."""

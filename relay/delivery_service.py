@@ -1,0 +1,214 @@
+"""REQ: the directory half of the relay, by method name.
+
+Every method is a coroutine from typed parameters to an ``Answer`` or a refusal. The requests of one connection are
+answered one after the other, in order, so that what they hold in memory is bounded by one of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from protocol import identity
+from protocol import requests as R
+from protocol.codec import decode_struct, encode_struct
+from protocol.errors import Code, Reason, RemoteProtocolError
+from protocol.frames import Evt, Frame, Req, SubResult
+from protocol.identity import DeviceList, IdentityError
+from protocol.limits import KEY_PACKAGES_LOW, MESSAGE_BYTES_MAX
+from relay.bounds import CLAIM_DEVICES_MAX, RETRY_MS
+from relay.context import Relay
+from storage.base import Account, Refused, StoreAway, TopicState
+
+NIL: Final = b"\xc0"
+
+
+class Client(Protocol):
+    """The connection that asks."""
+
+    account: bytes
+    device: bytes
+    is_registered: bool
+
+    def send(self, frame: Frame) -> None: ...
+
+    def registered(self, login: int) -> bool:
+        """The device is on its account's list now. False: a newer login of it exists."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An encoded result, and what to do once it was sent."""
+
+    result: bytes
+    then: Callable[[], None] | None = None
+
+
+Method = Callable[["DeliveryService", Client, Any], Awaitable[Answer | Refused]]
+
+
+class DeliveryService:
+    """Answers requests of all connections of a relay."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._store = relay.store
+
+    async def answer(self, client: Client, request: Req) -> Answer | Refused:
+        """Answer one request. Never raises for anything that a peer or the store may do."""
+        method, type_ = _METHODS.get(request.method), R.METHODS.get(request.method)
+        if method is None or type_ is None:
+            return Refused(Code.UNKNOWN_METHOD, "no such method here; protocol/SPEC.md lists those there are")
+        if not client.is_registered and request.method != "devices.publish":
+            return Refused(Code.UNAUTHENTICATED, "this device is not registered yet; send devices.publish first")
+        try:
+            return await method(self, client, decode_struct(request.params, type_))
+        except (RemoteProtocolError, IdentityError) as error:
+            return Refused(Code.FRAME, f"{request.method}: {error}"[:500])
+        except StoreAway as error:
+            return Refused(Code.STORE_AWAY, f"{error}; retry after retry_ms"[:400], retry_ms=RETRY_MS)
+
+    # -- device lists --------------------------------------------------------------------------------------------------
+    async def publish_list(self, client: Client, params: R.PublishList) -> Answer | Refused:
+        """``devices.publish``: registration, renewal, linking, revocation."""
+        (known,) = await self._store.accounts.get([client.account])
+        devices = identity.verify_list(
+            params.signed, None if known is None else identity.open_signed(known.signed), account=client.account
+        )
+        refusal = self._judge_list(client, params.signed, devices, known)
+        if refusal is not None:
+            return refusal
+        outcome = await self._store.accounts.publish_list(
+            devices.account, devices.version, params.signed, devices.expires_ms,
+            [device.key for device in devices.devices], devices.service, client.device,
+        )  # fmt: skip
+        if isinstance(outcome, Refused):
+            return outcome
+        if not client.is_registered and devices.device(client.device) is not None:
+            login = await self._store.accounts.login(client.account, client.device)
+            client.registered(login.number)
+        entries = outcome.entries
+
+        def tell() -> None:
+            for entry in entries:
+                self._relay.committed(entry)
+
+        return Answer(encode_struct(devices.version), tell)
+
+    def _judge_list(self, client: Client, signed: bytes, devices: DeviceList, known: Account | None) -> Refused | None:
+        now_ms = self._relay.clock_ms()
+        version = 0 if known is None else known.version
+        if devices.version != version + 1 and (known is None or known.signed != signed):
+            text = f"the current version is {version}, so the next is {version + 1}, not {devices.version}"
+            return Refused(Code.CONFLICT, text, Reason.VERSION, offset=version)
+        if known is None and devices.device(client.device) is None:
+            return Refused(Code.FORBIDDEN, "the first device list must name the device that publishes it")
+        if identity.is_expired(devices, now_ms):
+            return Refused(Code.EXPIRED, "the device list has expired already; set the clock, or sign a new one")
+        if identity.is_premature(devices, now_ms):
+            return Refused(Code.FRAME, "the device list was made more than a day ahead; set this device's clock")
+        return None
+
+    async def get_lists(self, client: Client, params: R.GetLists) -> Answer | Refused:
+        """``devices.get``"""
+        accounts = await self._store.accounts.get(params.accounts)
+        return self._fitting([None if account is None else account.signed for account in accounts])
+
+    def _fitting(self, result: object) -> Answer | Refused:
+        encoded = encode_struct(result)
+        if len(encoded) > MESSAGE_BYTES_MAX - 64:
+            return Refused(Code.TOO_LARGE, "the answer would not fit one message; ask for fewer at once")
+        return Answer(encoded)
+
+    # -- handles -------------------------------------------------------------------------------------------------------
+    async def claim_handle(self, client: Client, params: R.ClaimHandle) -> Answer | Refused:
+        """``handles.claim``"""
+        refusal = await self._store.accounts.claim_handle(client.account, params.handle)
+        return refusal or Answer(NIL)
+
+    async def get_handle(self, client: Client, params: R.GetHandle) -> Answer | Refused:
+        """``handles.get``"""
+        account = await self._store.accounts.resolve_handle(params.handle)
+        return Refused(Code.NOT_FOUND, "nobody has this handle") if account is None else Answer(encode_struct(account))
+
+    # -- key packages --------------------------------------------------------------------------------------------------
+    async def put_key_packages(self, client: Client, params: R.PutKeyPackages) -> Answer | Refused:
+        """``keypackages.put``"""
+        count = await self._store.key_packages.put(client.account, client.device, params.packages, params.last_resort)
+        return Answer(encode_struct(count))
+
+    async def claim_key_packages(self, client: Client, params: R.ClaimKeyPackages) -> Answer | Refused:
+        """``keypackages.claim``: a claim is not repeatable, so its size is judged before anything is handed out."""
+        wanted = tuple(dict.fromkeys(params.accounts))
+        accounts = await self._store.accounts.get(wanted)
+        devices = sum(len(account.devices) for account in accounts if account is not None)
+        if devices > CLAIM_DEVICES_MAX:
+            text = f"{devices} devices at once; at most {CLAIM_DEVICES_MAX}: claim for fewer accounts"
+            return Refused(Code.TOO_LARGE, text)
+        claimed = await self._store.key_packages.claim(wanted)
+        for package in claimed:
+            if not package.last_resort and package.left < KEY_PACKAGES_LOW:
+                self._warn_low(package.device, package.left)
+        return Answer(encode_struct([R.ClaimedPackage(c.account, c.device, c.package, c.last_resort) for c in claimed]))
+
+    def _warn_low(self, device: bytes, left: int) -> None:
+        online = self._relay.registry.device(device)
+        if online is not None:
+            online.send(Evt("keypackages.low", msgspec.Raw(encode_struct(R.KeyPackagesLow(left)))))
+
+    # -- blobs ---------------------------------------------------------------------------------------------------------
+    async def put_blob(self, client: Client, params: R.PutBlob) -> Answer | Refused:
+        """``blobs.put``"""
+        if hashlib.sha256(params.data).digest() != params.hash:
+            return Refused(Code.FRAME, "blobs.put: the hash is not the SHA-256 of the data")
+        await self._store.blobs.put(params.hash, params.data)
+        return Answer(NIL)
+
+    async def get_blob(self, client: Client, params: R.GetBlob) -> Answer | Refused:
+        """``blobs.get``"""
+        data = await self._store.blobs.get(params.hash)
+        return Refused(Code.NOT_FOUND, "no such blob") if data is None else Answer(encode_struct(data))
+
+    # -- topics --------------------------------------------------------------------------------------------------------
+    async def heads(self, client: Client, params: R.GetHeads) -> Answer | Refused:
+        """``topics.heads``"""
+        states = await self._store.topics.states(params.topics, client.account)
+        return Answer(encode_struct([_head(state) for state in states]))
+
+    async def members(self, client: Client, params: R.GetMembers) -> Answer | Refused:
+        """``topics.members``"""
+        if await self._store.topics.state(params.topic, client.account) is None:
+            return Refused(Code.NOT_FOUND, "no such topic, or not yours")
+        members = await self._store.topics.members(params.topic)
+        return self._fitting([(account, role) for account, role, _ in members])
+
+    async def reserve(self, client: Client, params: R.Reserve) -> Answer | Refused:
+        """``topics.reserve``"""
+        until = await self._store.topics.reserve(params.topic, client.account, client.device)
+        return until if isinstance(until, Refused) else Answer(encode_struct(until))
+
+
+def _head(state: TopicState | None) -> SubResult:
+    if state is None:
+        return SubResult(0, code=Code.NOT_FOUND)
+    return SubResult(0, state.generation, state.head, state.group, state.fence)
+
+
+_METHODS: Final[dict[str, Method]] = {
+    "devices.publish": DeliveryService.publish_list,
+    "devices.get": DeliveryService.get_lists,
+    "handles.claim": DeliveryService.claim_handle,
+    "handles.get": DeliveryService.get_handle,
+    "keypackages.put": DeliveryService.put_key_packages,
+    "keypackages.claim": DeliveryService.claim_key_packages,
+    "blobs.put": DeliveryService.put_blob,
+    "blobs.get": DeliveryService.get_blob,
+    "topics.heads": DeliveryService.heads,
+    "topics.members": DeliveryService.members,
+    "topics.reserve": DeliveryService.reserve,
+}

@@ -1,0 +1,101 @@
+"""What an operator watches, in Prometheus' text format. Labels come from closed sets only, never from users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from protocol.errors import Close, Code
+from relay.counters import BUCKETS_MS, Histogram
+from relay.node import Node
+
+_COUNTERS = {
+    "accepted": "websockets opened",
+    "refused_handshakes": "connections that never became a websocket",
+    "logins": "successful logins",
+    "failed_logins": "refused logins",
+    "publishes": "PUBs of stored messages handed to the store",
+    "ephemerals": "ephemeral messages spread",
+    "deliveries": "MSG frames handed to live subscribers",
+    "history": "MSG frames handed to subscribers behind the head",
+    "fell_behind": "live subscriptions that became slower than their topic",
+    "gaps": "GAP frames sent",
+    "fills": "gaps of hubs closed from the store",
+    "failures": "bugs caught at a boundary; look for 'failed' in the log",
+}
+
+
+class NodeCollector(Collector):
+    """Reads a node's counters and statistics when a scrape asks."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of the relay."""
+        yield from self._counters()
+        yield from self._gauges()
+        counters = self._node.counters
+        yield _histogram("chappe_publish_seconds", "PUB read to OK sent", counters.publish_ms)
+        yield _histogram("chappe_fanout_seconds", "OK sent to last live subscriber served", counters.fanout_ms)
+
+    def _counters(self) -> Iterator[Metric]:
+        counters = self._node.counters
+        for name, text in _COUNTERS.items():
+            yield CounterMetricFamily(f"chappe_{name}", text, value=getattr(counters, name))
+        errors = CounterMetricFamily("chappe_errors", "ERR frames by code", labels=["code"])
+        for code in Code:
+            errors.add_metric([str(int(code))], counters.errors[code])
+        yield errors
+        closes = CounterMetricFamily("chappe_closes", "connections ended by the relay, by close code", labels=["code"])
+        for close in Close:
+            closes.add_metric([str(int(close))], counters.closes[close])
+        yield closes
+
+    def _gauges(self) -> Iterator[Metric]:
+        now = self._node.statistics()
+        values = {
+            "connections": ("open websockets", now.connections),
+            "queued_bytes": ("bytes that wait for slow sockets", now.listener.buffered_bytes),
+            "inflight_publishes": ("PUBs that wait for their commit", now.inflight),
+            "catchup_backlog": ("subscriptions behind the head", now.backlog),
+            "subscriptions": ("subscriptions of all connections", now.hubs.subscriptions),
+            "hubs": ("topics in memory", now.hubs.hubs),
+            "ring_bytes": ("recent frames in memory", now.hubs.ring_bytes),
+            "store_queued": ("writes that wait for a commit", now.store.queued),
+            "store_commits": ("commits since the start", now.store.commits),
+            "store_bytes": ("size of the database", now.store.bytes),
+            "store_commit_p50_ms": ("commit latency, median", now.store.commit_ms_p50),
+            "store_commit_p99_ms": ("commit latency, 99th percentile", now.store.commit_ms_p99),
+            "broker_connected": ("link to the other relays", now.broker.connected),
+            "broker_dropped": ("announcements that were lost", now.broker.dropped),
+            "insecure_settings": ("settings that are dangerous in public", len(self._node.insecure)),
+            "draining": ("this relay is ending", now.is_draining),
+        }
+        for name, (text, value) in values.items():
+            yield GaugeMetricFamily(f"chappe_{name}", text, value=float(value))
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    total = 0
+    buckets = []
+    for bound, count in zip(BUCKETS_MS, histogram.counts, strict=False):
+        total += count
+        buckets.append((str(bound / 1000), float(total)))
+    buckets.append(("+Inf", float(sum(histogram.counts))))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.sum_ms / 1000)
+
+
+def exposition(node: Node) -> bytes:
+    """The text that ``/metrics`` answers."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(NodeCollector(node))
+    return generate_latest(registry)

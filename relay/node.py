@@ -1,0 +1,208 @@
+"""A relay process: store, hubs, connections, listener and background tasks, put together and taken apart again.
+
+Draining (SIGTERM): stop accepting, say so in INFO, refuse new work with 503, wait for the commits under way and their
+OKs, BYE 4000 and close 1012 to everyone, flush, end. Nothing acked is lost, since an OK follows its commit anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from protocol.ids import Entropy
+from relay import bounds as B
+from relay import log
+from relay.broker.base import Broker, BrokerStatistics
+from relay.config import ConfigError, Settings
+from relay.connection import Connection
+from relay.context import Relay
+from relay.counters import Counters
+from relay.delivery_service import DeliveryService
+from relay.hubs import HubsStatistics
+from relay.listener import Listener, ListenerStatistics
+from relay.seam import Handler, Peer
+from relay.wheel import BUCKET_MS
+from storage.base import Store, StoreAway, StoreStatistics
+
+#: sqlite3 takes the GIL back for every row; a short interval lets the event loop in between (measured, DESIGN 6).
+SWITCH_INTERVAL_S: Final = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatistics:
+    """Everything that a relay can say about itself."""
+
+    listener: ListenerStatistics
+    hubs: HubsStatistics
+    store: StoreStatistics
+    broker: BrokerStatistics
+    connections: int
+    inflight: int
+    backlog: int  # subscriptions behind the head
+    is_draining: bool
+
+
+class Node:
+    """A running relay; made by ``open_node``."""
+
+    def __init__(self, relay: Relay, listener: Listener, nursery: trio.Nursery) -> None:
+        self.relay = relay
+        self.listener = listener
+        self.insecure = relay.settings.insecure()
+        self.address = ""  # "host:port" once `listen` has been called
+        self.drained = trio.Event()
+        self._nursery = nursery
+        self._accepting = trio.CancelScope()
+
+    @property
+    def counters(self) -> Counters:
+        """What has happened so far."""
+        return self.relay.counters
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"{'wss' if self.relay.settings.tls_certificate else 'ws'}://{self.address}/ws"
+
+    async def listen(self) -> None:
+        """Bind and accept from now on. Raises ``ConfigError`` where the address cannot be had."""
+        settings = self.relay.settings
+        listeners = await open_listeners(settings.host, settings.port, "port")
+        self.address = address_of(listeners[0])
+        await self._nursery.start(self._serve, listeners)
+
+    async def _serve(
+        self, listeners: list[trio.SocketListener], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        with self._accepting:
+            task_status.started()
+            await trio.serve_listeners(self.listener.run, listeners, handler_nursery=self._nursery)
+
+    def connections(self) -> list[Connection]:
+        """Open connections."""
+        return [item for item in self.relay.registry if isinstance(item, Connection)]
+
+    def statistics(self) -> NodeStatistics:
+        """Numbers now."""
+        connections = self.connections()
+        return NodeStatistics(
+            self.listener.statistics(), self.relay.hubs.statistics(), self.relay.store.statistics(),
+            self.relay.broker.statistics(), len(connections), self.relay.pending.count,
+            sum(c.backlog for c in connections), self.relay.is_draining,
+        )  # fmt: skip
+
+    async def drain(self) -> None:
+        """End in an orderly way; see the module. Returns when every connection is gone, or after ``drain_ms``."""
+        if self.relay.is_draining:
+            await self.drained.wait()
+            return
+        log.info("draining", connections=len(self.relay.registry))
+        with trio.move_on_after(self.relay.settings.drain_ms / 1000 * 0.9):
+            self._accepting.cancel()
+            self.relay.is_draining = True
+            for connection in self.connections():
+                connection.announce()
+            with trio.move_on_after(B.DRAIN_COMMIT_MS / 1000):
+                await self.relay.pending.none()
+            for connection in self.connections():
+                connection.drain()
+            await self.relay.registry.empty()
+        log.info("drained", left=len(self.relay.registry))
+        self.drained.set()
+
+
+def make_accept(relay: Relay) -> Callable[[Peer], Handler]:
+    """What a listener calls for every websocket."""
+    service = DeliveryService(relay)
+    return lambda peer: Connection(relay, service, peer)
+
+
+def wall_clock_ms() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def trio_tick_ms() -> int:
+    """Monotonic milliseconds of trio's clock, so that tests with a virtual clock move it."""
+    return int(trio.current_time() * 1000)
+
+
+@asynccontextmanager
+async def open_node(
+    settings: Settings, store: Store, broker: Broker, cluster: bytes, *,
+    clock_ms: Callable[[], int] = wall_clock_ms, entropy: Entropy = os.urandom,
+) -> AsyncIterator[Node]:  # fmt: skip
+    """A relay over an open store and broker, not listening yet. Everything ends with the block."""
+    async with trio.open_nursery() as nursery:
+        relay = Relay(settings, store, broker, nursery, cluster, clock_ms, trio_tick_ms, entropy)
+        listener = Listener(settings, make_accept(relay), relay.counters, _tls(settings))
+        node = Node(relay, listener, nursery)
+        for sentence in node.insecure:
+            log.warning("insecure", why=sentence)
+        nursery.start_soon(_turn_wheel, relay)
+        if settings.retention_ms:
+            nursery.start_soon(_retain, relay)
+        try:
+            yield node
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+async def _turn_wheel(relay: Relay) -> None:
+    while True:
+        await trio.sleep(BUCKET_MS / 1000)
+        relay.wheel.turn(relay.tick_ms())
+
+
+async def _retain(relay: Relay) -> None:
+    """Remove what is too old, again and again; a store that is away is asked again the next time."""
+    while True:
+        now_ms = relay.clock_ms()
+        try:
+            freed = await relay.store.topics.retain(now_ms - relay.settings.retention_ms, now_ms)
+        except StoreAway as error:
+            log.warning("retention-skipped", why=str(error))
+        else:
+            log.info("retention", entries=freed.entries, bytes=freed.bytes, blobs=freed.blobs)
+        await trio.sleep(relay.settings.retention_every_ms / 1000)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.tls_certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"tls_certificate or tls_key cannot be used: {error}") from None
+    return context
+
+
+async def open_listeners(host: str, port: int, setting: str) -> list[trio.SocketListener]:
+    """Listening sockets. Raises ``ConfigError`` with what to do where they cannot be had."""
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host, backlog=1024)
+    except OSError as error:
+        text = f"cannot listen on {host}:{port}: {error.strerror or error}; is a relay running already? set another"
+        raise ConfigError(f"{text} '{setting}', or 0 for a free one") from None
+    return listeners
+
+
+def address_of(listener: trio.SocketListener) -> str:
+    """host:port of a listening socket."""
+    host, port, *_ = listener.socket.getsockname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def prepare_process() -> None:
+    """Settings of the whole process, for the commands only."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -1,0 +1,99 @@
+"""Health and metrics over HTTP, for machines that watch: loopback by default, no login, GET only.
+
+``/healthz``: the event loop turns. ``/readyz``: 200 where clients are served, else 503, with the reasons, the state of
+the store and the insecure settings as JSON. ``/metrics``: see ``relay.metrics``.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Final
+
+import h11
+import trio
+
+from relay import bounds as B
+from relay.node import Node
+
+_JSON: Final = "application/json"
+_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+Answer = tuple[int, str, bytes]  # status, content type, body
+
+
+def answer(node: Node, method: bytes, target: bytes) -> Answer:
+    """The answer to one request. Pure but for reading the node's state."""
+    if method not in (b"GET", b"HEAD"):
+        return 405, "text/plain", b"only GET here\n"
+    path = target.partition(b"?")[0]
+    if path == b"/healthz":
+        return 200, "text/plain", b"ok\n"
+    if path == b"/readyz":
+        state = readiness(node)
+        return (200 if state["ready"] else 503), _JSON, json.dumps(state, indent=2).encode() + b"\n"
+    if path == b"/metrics":
+        from relay.metrics import exposition  # only who scrapes needs prometheus_client
+
+        return 200, _TEXT, exposition(node)
+    return 404, "text/plain", b"/healthz, /readyz or /metrics\n"
+
+
+def readiness(node: Node) -> dict[str, object]:
+    """What ``/readyz`` says."""
+    now = node.statistics()
+    reasons = []
+    if now.is_draining:
+        reasons.append("draining: the relay is about to end")
+    if not now.broker.connected:
+        reasons.append("the link to the other relays is away; entries of other relays come late")
+    return {
+        "ready": not now.is_draining,
+        "reasons": reasons,
+        "insecure": list(node.insecure),
+        "address": node.address,
+        "connections": now.connections,
+        "inflight": now.inflight,
+        "backlog": now.backlog,
+        "store": {
+            "queued": now.store.queued,
+            "commits": now.store.commits,
+            "commit_ms_p99": round(now.store.commit_ms_p99, 3),
+            "bytes": now.store.bytes,
+        },
+    }
+
+
+async def serve_request(node: Node, stream: trio.abc.Stream) -> None:
+    """One request, one answer, closed: monitoring needs no more, and nothing stays open."""
+    with trio.move_on_after(B.OPS_MS / 1000), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        try:
+            await _serve_request(node, stream)
+        finally:
+            await trio.aclose_forcefully(stream)
+
+
+async def _serve_request(node: Node, stream: trio.abc.Stream) -> None:
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=B.OPS_REQUEST_BYTES_MAX)
+    request: h11.Request | None = None
+    try:
+        request = await _request(connection, stream)
+        if request is None:
+            return
+        status, kind, body = answer(node, request.method, request.target)
+    except h11.RemoteProtocolError as error:
+        status, kind, body = error.error_status_hint, "text/plain", b"not a request that this port understands\n"
+    headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close")]
+    out = connection.send(h11.Response(status_code=status, headers=headers)) or b""
+    if request is None or request.method != b"HEAD":
+        out += connection.send(h11.Data(data=body)) or b""
+    await stream.send_all(out)
+
+
+async def _request(connection: h11.Connection, stream: trio.abc.Stream) -> h11.Request | None:
+    while True:
+        event = connection.next_event()
+        if isinstance(event, h11.Request):
+            return event
+        if event is not h11.NEED_DATA:
+            return None
+        connection.receive_data(bytes(await stream.receive_some(B.OPS_REQUEST_BYTES_MAX)))

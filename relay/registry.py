@@ -1,0 +1,88 @@
+"""Who is connected to this process: by connection, by device (one each), by account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import trio
+
+from protocol.errors import Close
+from protocol.frames import Frame
+
+
+class Online(Protocol):
+    """What the registry needs of a connection."""
+
+    account: bytes
+    device: bytes
+    login: int
+
+    def send(self, frame: Frame) -> None: ...
+
+    def bye(self, close: Close, text: str | None = None) -> None: ...
+
+
+class Registry:
+    """All open connections of this process."""
+
+    def __init__(self) -> None:
+        self._all: dict[Online, None] = {}
+        self._devices: dict[bytes, Online] = {}
+        self._accounts: dict[bytes, dict[Online, None]] = {}
+        self._empty = trio.Event()
+
+    def opened(self, connection: Online) -> None:
+        """A websocket is open."""
+        self._all[connection] = None
+
+    def logged_in(self, connection: Online) -> bool:
+        """A connection got its login number: the older connection of the device ends. False: this is the older one."""
+        other = self._devices.get(connection.device)
+        if other is not None and other is not connection:
+            if other.login > connection.login:
+                connection.bye(Close.SUPERSEDED)
+                return False
+            self._forget(other)
+            other.bye(Close.SUPERSEDED)
+        self._devices[connection.device] = connection
+        self._accounts.setdefault(connection.account, {})[connection] = None
+        return True
+
+    def closed(self, connection: Online) -> None:
+        """A websocket is gone."""
+        self._all.pop(connection, None)
+        self._forget(connection)
+        if not self._all:
+            self._empty.set()
+
+    async def empty(self) -> None:
+        """Wait until no connection is open."""
+        while self._all:
+            self._empty = trio.Event()
+            await self._empty.wait()
+
+    def _forget(self, connection: Online) -> None:
+        if self._devices.get(connection.device) is connection:
+            del self._devices[connection.device]
+        peers = self._accounts.get(connection.account)
+        if peers is not None and peers.pop(connection, self) is None and not peers:
+            del self._accounts[connection.account]
+
+    def device(self, device: bytes) -> Online | None:
+        """The connection of a device."""
+        return self._devices.get(device)
+
+    def of_account(self, account: bytes) -> list[Online]:
+        """The connections of an account's devices."""
+        return list(self._accounts.get(account, ()))
+
+    def everyone(self) -> list[Online]:
+        """All open connections, logged in or not."""
+        return list(self._all)
+
+    def __iter__(self) -> Iterator[Online]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)

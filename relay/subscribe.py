@@ -1,0 +1,197 @@
+"""SUB: from positions to subscriptions.
+
+The hub of every topic listens before its state is read, and the state is read again where an access change arrived in
+between; OK and the start of all subscriptions then happen in one tick, so no entry falls between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocol import frames as F
+from protocol.codec import encode_struct
+from protocol.errors import Code
+from protocol.position import CHAIN_START
+from relay.bounds import RETRY_MS
+from relay.catchup import Catchup
+from relay.config import Settings
+from relay.hub import Hub, Owner, Subscription
+from relay.hubs import Hubs
+from storage.base import Refused, StoreAway, Topics, TopicState
+
+NIL = b"\xc0"
+_STALE_READS_MAX = 8  # access of one topic does not change faster than this under any real use
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a subscription begins. ``reset``: the reader's history is of another generation."""
+
+    next: int
+    reset: bool = False
+
+
+def place(want: F.Subscription, state: TopicState, head: int) -> Start | Code:
+    """Where to begin, or why not; ``head`` is the highest one known. Pure.
+
+    Live only: behind the head. ``last`` n: that many entries, none from before the account was let in
+    (0: from the oldest on, which says what is missing). A position beyond the log is refused: the store has lost
+    entries, or the reader's position is not of this log.
+    """
+    if want.start is not None:
+        generation, offset = want.start
+        if generation != state.generation:
+            return Start(1, reset=True)
+        return Code.CONFLICT if offset > head else Start(offset + 1)
+    if want.last is None:
+        return Start(head + 1)
+    if want.last == 0:
+        return Start(1)
+    return Start(max(head - want.last, state.since, 0) + 1)
+
+
+async def read_states(
+    topics: Topics, account: bytes, wanted: tuple[F.Subscription, ...], hubs: list[Hub]
+) -> list[TopicState | None] | None:
+    """States of the topics that no later access change has overtaken. None: they changed all the time."""
+    names = [want.topic for want in wanted]
+    for _ in range(_STALE_READS_MAX):
+        states = await topics.states(names, account)
+        pairs = zip(hubs, states, strict=True)
+        if not any(state is not None and hub.is_started and hub.is_stale(account, state.head) for hub, state in pairs):
+            return states
+    return None
+
+
+class Client(Owner, Protocol):
+    """What this module needs of its connection."""
+
+    device: bytes
+    is_registered: bool
+
+    @property
+    def is_over(self) -> bool: ...
+
+    def reply(self, rid: int, result: bytes) -> None: ...
+
+    def refuse(self, rid: int, refusal: Refused) -> None: ...
+
+
+class Subscriptions:
+    """The subscriptions of one connection, one per topic."""
+
+    __slots__ = ("_by_tid", "_by_topic", "_catchup", "_client", "_hubs", "_settings", "_topics")
+
+    def __init__(self, client: Client, topics: Topics, hubs: Hubs, catchup: Catchup, settings: Settings) -> None:
+        self._client = client
+        self._topics = topics
+        self._hubs = hubs
+        self._catchup = catchup
+        self._settings = settings
+        self._by_tid: dict[int, Subscription] = {}
+        self._by_topic: dict[bytes, Subscription] = {}
+
+    def of_topic(self, topic: bytes) -> Subscription | None:
+        """The subscription of a topic, if there is one."""
+        return self._by_topic.get(topic)
+
+    def __len__(self) -> int:
+        return len(self._by_tid)
+
+    async def subscribe(self, frame: F.Sub) -> None:
+        """Answer a SUB and begin what it asks for."""
+        client, wanted = self._client, frame.topics
+        if not client.is_registered:
+            text = "this device is not registered yet; send devices.publish first"
+            client.refuse(frame.rid, Refused(Code.UNAUTHENTICATED, text))
+            return
+        if wanted is None:
+            client.refuse(frame.rid, Refused(Code.UNKNOWN_METHOD, "this relay grants no worker slots; name topics"))
+            return
+        hubs = [self._hubs.pin(want.topic) for want in wanted]
+        try:
+            states = await read_states(self._topics, client.account, wanted, hubs)
+            if states is None:
+                raise StoreAway("access to one of the topics keeps changing")
+            if not client.is_over:
+                self._begin(frame.rid, wanted, hubs, states)
+        except StoreAway as error:
+            client.refuse(frame.rid, Refused(Code.STORE_AWAY, f"{error}; retry"[:400], retry_ms=RETRY_MS))
+        finally:
+            for hub in hubs:
+                self._hubs.unpin(hub)
+
+    def _begin(
+        self, rid: int, wanted: tuple[F.Subscription, ...], hubs: list[Hub], states: list[TopicState | None]
+    ) -> None:
+        """OK, then every subscription's first frames: all in one tick, so that nothing falls in between."""
+        results: list[F.SubResult] = []
+        started: list[tuple[Subscription, Start]] = []
+        for want, hub, state in zip(wanted, hubs, states, strict=True):
+            self._admit(want, hub, state, results, started)
+        self._client.reply(rid, encode_struct(results))
+        for subscription, start in started:
+            if subscription.is_over:
+                continue  # the same SUB named the topic twice
+            if start.reset:
+                hub = subscription.hub
+                self._client.send(F.Gap(hub.tid, hub.generation, 1, 0, F.GapReason.RESET, CHAIN_START))
+            self._catchup.start(subscription)
+
+    def _admit(
+        self, want: F.Subscription, hub: Hub, state: TopicState | None, results: list[F.SubResult],
+        started: list[tuple[Subscription, Start]],
+    ) -> None:  # fmt: skip
+        if state is None:
+            results.append(F.SubResult(0, code=Code.NOT_FOUND))
+            return
+        old = self._by_topic.get(want.topic)
+        if old is None and len(self._by_tid) >= self._settings.subscriptions_max:
+            results.append(F.SubResult(0, code=Code.TOO_LARGE))
+            return
+        hub.start(state)
+        head = max(state.head, hub.head)
+        start = place(want, state, head)
+        if isinstance(start, Code):
+            results.append(F.SubResult(0, state.generation, head, state.group, state.fence, start))
+            return
+        if old is not None:
+            self._drop(old)  # subscribing again moves the position
+        subscription = Subscription(hub, self._client, start.next, state)
+        hub.join(subscription)
+        self._by_tid[hub.tid] = self._by_topic[want.topic] = subscription
+        results.append(F.SubResult(hub.tid, state.generation, head, state.group, state.fence))
+        started.append((subscription, start))
+
+    def unsubscribe(self, frame: F.Unsub) -> None:
+        """End subscriptions; tids that are none are ignored, since they may just have been closed."""
+        for tid in frame.tids:
+            subscription = self._by_tid.get(tid)
+            if subscription is not None:
+                self._drop(subscription)
+        self._client.reply(frame.rid, NIL)
+
+    def acknowledge(self, frame: F.Ack) -> None:
+        """Note how far the device has come; an ACK of what was not sent is ignored."""
+        subscription = self._by_tid.get(frame.tid)
+        if subscription is not None and 0 < frame.offset < subscription.next:
+            self._topics.acknowledge_nowait(subscription.hub.topic, self._client.device, frame.offset)
+
+    def leave_all(self) -> None:
+        """The connection is over."""
+        for subscription in list(self._by_tid.values()):
+            self._drop(subscription)
+
+    def _drop(self, subscription: Subscription) -> None:
+        subscription.hub.leave(subscription)
+        self.forget(subscription)
+
+    def forget(self, subscription: Subscription) -> None:
+        """A subscription has left its hub."""
+        hub = subscription.hub
+        if self._by_tid.get(hub.tid) is subscription:
+            del self._by_tid[hub.tid]
+            del self._by_topic[hub.topic]
+        self._catchup.forget(subscription)
+        self._hubs.rest(hub)
