@@ -35,7 +35,11 @@ _start: Final = msgspec.msgpack.Decoder(_Start)
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
 
 encode_struct = _encoder.encode
-"""Encode any Struct, frame or plain value of this protocol. Deterministic: the same value gives the same bytes."""
+"""Encode any Struct, frame or plain value of this protocol.
+
+Deterministic for what is positional: equal values give equal bytes. In the maps of contents a default may be left out or
+not (msgspec compares by identity), which is one more reason to hash and sign received bytes only.
+"""
 
 
 def decode_struct(data: bytes | msgspec.Raw, type_: type[T]) -> T:
@@ -214,7 +218,7 @@ def _check(value: Any, depth: int) -> None:
     if isinstance(value, int):
         if not -INT_MAX <= value <= INT_MAX:
             raise _Refused("an integer beyond 2^53-1")
-    elif isinstance(value, (list, tuple, dict)):
+    elif isinstance(value, (list, tuple, dict)) and not isinstance(value, msgpack.ExtType):  # which is a tuple too
         if depth == 0:
             raise _Refused("nested too deeply")
         if len(value) > CONTENT_ITEMS_MAX:

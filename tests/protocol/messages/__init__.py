@@ -1,0 +1,1 @@
+"""Tests of the typed messages: the registry, and a module for each family."""
