@@ -24,27 +24,23 @@ import trio
 
 from clients import account as accounts
 from clients import records as R
-from clients.connection import Link, LinkDown, LinkStatistics, Refusal, only, open_link
+from clients.connection import Link, LinkDown, LinkStatistics
 from clients.conversations import Conversation
 from clients.directory import CannotAdd
 from clients.engine import Engine
-from clients.events import AnyEvent, AnyNotice, Connected, Disconnected, Event, decode_event
+from clients.events import AnyEvent, AnyNotice, Event, decode_event
 from clients.journal import JournalStatistics
+from clients.keeper import Keeper
 from clients.outbox import OutboxStatistics
 from clients.records import Status
+from clients.tasks import open_tasks
 from clients.vault import Vault
-from protocol import limits as L
-from protocol.codec import decode_struct
-from protocol.errors import RemoteProtocolError
-from protocol.frames import AnyFrame, Evt, Pub, Role, Subscription
+from protocol.frames import Role
 from protocol.identity import safety_number
 from protocol.ids import Entropy, TopicKind, group_topic, pair_topic
-from protocol.requests import ClaimHandle, DevicesChanged, GetHandle, KeyPackagesLow, PutBlob
+from protocol.requests import ClaimHandle, GetHandle
 
-AGENT = "chappe/0.1"
-RECEIPT_DELAY_S = 0.15  # a burst of messages is answered by one receipt
 OUTBOX_ROWS_MAX = 2000  # `send` waits above this many unsent rows
-PENDING_WRITES_MAX = 1000  # reading from the relay waits above this many unwritten notes
 EVENTS_READ = 256
 NOTICES_MAX = 256  # passing notices an application may be behind; older ones are dropped
 
@@ -69,25 +65,13 @@ class Client:
     def __init__(self, url: str, vault: Vault, clock_ms: Callable[[], int], entropy: Entropy) -> None:
         self.url = url
         self.engine = Engine(vault, self._publish, clock_ms, entropy)
+        self._keeper = Keeper(url, self.engine, self._notify)
         self._news = trio.Event()
-        self._link_changed = trio.Event()
-        self._inbox_work = trio.Event()
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
-        self._timers: set[tuple[str, bytes]] = set()
-        self._nursery: trio.Nursery | None = None
-        self._drop_link: trio.CancelScope | None = None
-        self._rows_changed = trio.Event()
-        engine = self.engine
-        engine.outbox.alarm = lambda topic, at: self._timer("pump", topic, at - clock_ms(), engine.outbox.pump)
-        engine.outbox.founded = self._founded
-        engine.receiver.receipt_due = lambda topic: self._timer(
-            "receipt", topic, RECEIPT_DELAY_S * 1000, engine.acknowledge
-        )
-        engine.receiver.roster_changed = self._roster_changed
-        engine.inbox.work_waits = lambda: self._inbox_work.set()
-        engine.inbox.joined = self._joined
-        engine.event = self._event
-        engine.restart = self._restart
+
+    async def run(self) -> None:
+        """Stay connected until cancelled. Raises ``VaultError`` when the vault cannot be written any more."""
+        await self._keeper.run()
 
     # -- looking -------------------------------------------------------------------------------------------------------
     @property
@@ -126,7 +110,7 @@ class Client:
     async def wait_connected(self) -> Link:
         """Wait for a login."""
         while self.engine.link is None:
-            await self._link_changed.wait()
+            await self._keeper.link_changed.wait()
         return self.engine.link
 
     # -- events --------------------------------------------------------------------------------------------------------
@@ -136,8 +120,6 @@ class Client:
                 self._notify(item)
         self._news.set()
         self._news = trio.Event()
-        self._rows_changed.set()
-        self._rows_changed = trio.Event()
 
     def _notify(self, notice: AnyNotice) -> None:
         for channel in list(self._listeners):
@@ -231,181 +213,7 @@ class Client:
     async def room_to_send(self) -> None:
         """Wait while the outbox is full."""
         while len(self.engine.shelf.outgoing) >= OUTBOX_ROWS_MAX:
-            await self._rows_changed.wait()
-
-    # -- what the engine asks for --------------------------------------------------------------------------------------
-    def _timer(self, kind: str, topic: bytes, delay_ms: float, action: Callable[[bytes], None]) -> None:
-        """Do something about a topic in a while; once, however often it is asked for meanwhile."""
-        if self._nursery is not None and (kind, topic) not in self._timers:
-            self._timers.add((kind, topic))
-            self._nursery.start_soon(self._ring, kind, topic, delay_ms, action)
-
-    async def _ring(self, kind: str, topic: bytes, delay_ms: float, action: Callable[[bytes], None]) -> None:
-        await trio.sleep(max(delay_ms, 0) / 1000)
-        self._timers.discard((kind, topic))
-        action(topic)
-
-    def _founded(self, topic: bytes) -> None:
-        talk = self.engine.shelf.conversations[topic]
-        self.engine.subscribe([Subscription(topic, (talk.generation, talk.cursor))])
-
-    def _joined(self, talk: R.Conversation) -> None:
-        if talk.topic not in self.engine.tids.values():
-            self.engine.subscribe([Subscription(talk.topic, (talk.generation, talk.cursor))])
-        self.engine.outbox.pump(talk.topic)
-        self._roster_changed(talk.topic)
-
-    def _roster_changed(self, topic: bytes) -> None:
-        self._timer("judge", topic, 0, self._judge_soon)
-        self._timer("clean", topic, 0, self.engine.clean_up)
-        talk = self.engine.shelf.conversations[topic]
-        if talk.status == Status.LOCKED:
-            self._timer("readmit", topic, talk.readmit_at_ms - self.engine.shelf.clock_ms(), self._readmit)
-
-    def _readmit(self, topic: bytes) -> None:
-        talk = self.engine.shelf.conversations[topic]
-        self.engine.ask_readmission(talk)
-        if talk.status == Status.LOCKED:
-            self._timer("readmit", topic, talk.readmit_at_ms - self.engine.shelf.clock_ms(), self._readmit)
-
-    def _judge_soon(self, topic: bytes) -> None:
-        if self._nursery is not None:
-            self._nursery.start_soon(self._judge, topic)
-
-    async def _judge(self, topic: bytes) -> None:
-        link = self.engine.link
-        if link is not None:
-            try:
-                await self.engine.directory.judge(link, topic)
-            except (LinkDown, Refusal, RemoteProtocolError):
-                return  # asked again after the next login
-
-    def _event(self, evt: Evt) -> None:
-        if self._nursery is None or self.engine.link is None:
-            return
-        if evt.name == "keypackages.low":
-            left = decode_struct(evt.payload, KeyPackagesLow).left
-            self._nursery.start_soon(self._upkeep, self.engine.link, left)
-        elif evt.name == "devices":
-            changed = decode_struct(evt.payload, DevicesChanged).account
-            self._nursery.start_soon(self._learn, changed)
-
-    async def _learn(self, account: bytes) -> None:
-        link = self.engine.link
-        if link is not None:
-            try:
-                await self.engine.directory.fetch(link, [account])
-            except (LinkDown, Refusal, RemoteProtocolError):
-                return
-
-    def _restart(self) -> None:
-        if self._drop_link is not None:
-            self._drop_link.cancel()
-
-    # -- the connection ------------------------------------------------------------------------------------------------
-    async def run(self) -> None:
-        """Stay connected until cancelled, or until the relay refuses this device for good."""
-        async with trio.open_nursery(strict_exception_groups=False) as nursery:
-            self._nursery = nursery
-            nursery.start_soon(self.engine.shelf.journal.run)
-            tries = 0
-            while True:
-                started = trio.current_time()
-                try:
-                    reason, wait_ms = await self._connection(), 0
-                except (LinkDown, BaseExceptionGroup) as caught:
-                    error = only(caught, LinkDown)
-                    if error.final:
-                        self._notify(Disconnected(reason=error.reason, retry_ms=None))
-                        return
-                    tries = 0 if trio.current_time() - started > 5 else tries + 1
-                    reason, wait_ms = error.reason, self._wait_ms(error, tries)
-                self._notify(Disconnected(reason=reason, retry_ms=wait_ms))
-                await trio.sleep(wait_ms / 1000)
-
-    def _wait_ms(self, error: LinkDown, tries: int) -> int:
-        """Full jitter over a doubling bound, after the delay that the relay asked for, if it did."""
-        bound = min(L.RECONNECT_MS_MAX, L.RECONNECT_MS_MIN << min(tries, 10))
-        jitter = int.from_bytes(self.engine.shelf.entropy(4), "big") * bound // 2**32
-        return (error.retry_ms or 0) + jitter
-
-    async def _connection(self) -> str:
-        engine, shelf = self.engine, self.engine.shelf
-        async with open_link(self.url, shelf.clock_ms) as link:
-            version = 0 if self.account not in shelf.lists else shelf.lists[self.account].version
-            login = await link.log_in(shelf.device, shelf.account, version, AGENT, shelf.entropy)
-            try:
-                with trio.CancelScope() as scope:
-                    self._drop_link = scope
-                    async with trio.open_nursery(strict_exception_groups=False) as nursery:
-                        nursery.start_soon(link.run, self._frames)
-                        if not login.registered:
-                            await self._register(link)
-                        self._attached(link)
-                        nursery.start_soon(self._upkeep, link, login.key_packages)
-                        nursery.start_soon(self._work_inbox, link)
-                return "the relay broke the order of a conversation; connecting anew"
-            finally:
-                self._drop_link = None
-                engine.detach()
-                self._link_changed = trio.Event()
-
-    async def _register(self, link: Link) -> None:
-        try:
-            await accounts.register(self.engine.shelf, link)
-        except Refusal as error:
-            raise LinkDown(f"the relay does not register this account: {error.text}", final=True) from None
-
-    def _attached(self, link: Link) -> None:
-        self.engine.attach(link)
-
-        def transmit(pub: Pub, blobs: tuple[R.Blob, ...], reply: Callable[..., None]) -> None:
-            if blobs and self._nursery is not None:
-                self._nursery.start_soon(self._with_blobs, link, pub, blobs, reply)
-            else:
-                link.request(pub, reply)
-
-        self.engine.outbox.connected(transmit)
-        self._notify(Connected(url=self.url))
-        self._link_changed.set()
-        for talk in self.engine.shelf.conversations.values():
-            self._roster_changed(talk.topic)
-
-    async def _with_blobs(
-        self, link: Link, pub: Pub, blobs: tuple[R.Blob, ...], reply: Callable[..., None]
-    ) -> None:  # fmt: skip
-        """Upload what a commit refers to, then the commit."""
-        try:
-            for blob in blobs:
-                await link.ask("blobs.put", PutBlob(blob.hash, blob.data), type(None))
-        except (LinkDown, RemoteProtocolError):
-            return
-        except Refusal as error:
-            reply(error.err)
-            return
-        link.request(pub, reply)
-
-    async def _frames(self, frames: list[AnyFrame]) -> None:
-        for frame in frames:
-            self.engine.frame(frame)
-        if self.engine.shelf.journal.statistics().waiting > PENDING_WRITES_MAX:
-            await self.engine.shelf.journal.flushed()
-
-    async def _upkeep(self, link: Link, left: int) -> None:
-        try:
-            await accounts.renew_list(self.engine.shelf, link)
-            await accounts.refill_key_packages(self.engine.shelf, link, left)
-        except (LinkDown, Refusal, RemoteProtocolError):
-            return  # done again after the next login
-
-    async def _work_inbox(self, link: Link) -> None:
-        while True:
-            self._inbox_work = trio.Event()
-            try:
-                await self.engine.inbox.work(link)
-            except (LinkDown, Refusal):
-                return
-            await self._inbox_work.wait()
+            await self._news.wait()
 
 
 @asynccontextmanager
@@ -419,7 +227,7 @@ async def open_client(
     if not accounts.has_identity(vault):
         await trio.to_thread.run_sync(accounts.create_identity, vault, clock_ms(), entropy)
     client = Client(url, vault, clock_ms, entropy)
-    async with trio.open_nursery(strict_exception_groups=False) as nursery:
+    async with open_tasks((LinkDown,)) as nursery:
         nursery.start_soon(client.run)
         try:
             yield client

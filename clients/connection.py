@@ -16,6 +16,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, open_websocket_url
 
+from clients.tasks import open_tasks
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_batch, encode_struct
 from protocol.errors import ChappeError, RemoteProtocolError, may_reconnect
@@ -40,6 +41,9 @@ class LinkDown(ChappeError):
         self.reason = reason
         self.retry_ms = retry_ms
         self.final = final
+
+
+_ENDS: Final = (ConnectionClosed, RemoteProtocolError, LinkDown)  # how a connection ends
 
 
 class Refusal(ChappeError):
@@ -155,13 +159,13 @@ class Link:
     async def run(self, on_frames: Callable[[list[AnyFrame]], Awaitable[None]]) -> None:
         """Serve the connection until it goes; always ends with ``LinkDown``."""
         try:
-            async with trio.open_nursery(strict_exception_groups=False) as nursery:
+            async with open_tasks(_ENDS) as nursery:
                 nursery.start_soon(self._write)
                 nursery.start_soon(self._tick)
                 while True:
                     frames = self._session.receive(await self._message(), self._clock_ms())
                     await on_frames([frame for frame in frames if not self._handled(frame)])
-        except (ConnectionClosed, RemoteProtocolError, LinkDown, BaseExceptionGroup) as error:
+        except _ENDS as error:
             raise _why(error) from None
         finally:
             replies, self._replies = self._replies, {}
@@ -214,41 +218,14 @@ class Link:
                 self.submit(due)
 
 
-X = TypeVar("X", bound=BaseException)
-
-
-def only(error: BaseException, wanted: type[X]) -> X:
-    """The exception of type ``wanted`` that ``error`` is, or that a group consists of; raises ``error`` otherwise.
-
-    Two tasks on one socket may notice its end in the same moment, and trio then reports both.
-    """
-    if isinstance(error, wanted):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        matching, rest = error.split((wanted, trio.Cancelled))
-        if rest is None and matching is not None:
-            for part in matching.exceptions:
-                if not isinstance(part, trio.Cancelled):
-                    return only(part, wanted)
-    raise error
-
-
 def _why(error: BaseException) -> LinkDown:
     """What the end of a connection means."""
-    if isinstance(error, BaseExceptionGroup):
-        known = (ConnectionClosed, RemoteProtocolError, LinkDown)
-        _, rest = error.split((*known, trio.Cancelled))
-        first = next((part for part in error.exceptions if isinstance(part, known)), None)
-        if rest is not None or first is None:
-            raise error
-        error = first
     if isinstance(error, ConnectionClosed):
         return _closed(error)
     if isinstance(error, RemoteProtocolError):
         return LinkDown(f"the relay broke the protocol: {error.text}")
-    if isinstance(error, LinkDown):
-        return error
-    raise error
+    assert isinstance(error, LinkDown)
+    return error
 
 
 def _size(frame: AnyFrame) -> int:

@@ -34,14 +34,15 @@ def _version() -> str:
         return "unknown (not installed)"
 
 
-def build() -> cyclopts.App:
-    """The application with every installed verb."""
+def build(verb: str | None = None) -> cyclopts.App:
+    """The application with every installed verb; with just one if its name is given."""
     app = cyclopts.App(
         name="chappe",
         help="A real-time messaging backbone: end-to-end encrypted conversations over a relay that cannot read them.",
         version=_version,
     )
-    for entry in sorted(entry_points(group="chappe.commands"), key=lambda entry: entry.name):
+    entries = sorted(entry_points(group="chappe.commands"), key=lambda entry: entry.name)
+    for entry in [entry for entry in entries if entry.name == verb] or entries:
         app.command(entry.load(), name=entry.name)
     return app
 
@@ -57,7 +58,7 @@ def main() -> None:
         )
         raise SystemExit(2)
     try:
-        build()()
+        build(sys.argv[1] if len(sys.argv) > 1 else None)()
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in PACKAGES:
             raise
