@@ -57,10 +57,7 @@ class Connection:
             peer, relay.store.topics, self._settings.outbound_bytes_max, relay.counters, self._spawn
         )
         self._subscriptions = Subscriptions(self, relay.store.topics, relay.hubs, self._catchup, self._settings)
-        self._publisher = router.Publisher(
-            self, relay.store.topics, relay.hubs, relay.committed, relay.counters, relay.pending,
-            self._settings.inflight_pubs_max, relay.tick_ms,
-        )  # fmt: skip
+        self._publisher = router.Publisher(relay, self)
         self._publishes = _bucket(self._settings.publishes_per_s, now_ms)
         self._ephemerals = _bucket(self._settings.ephemerals_per_s, now_ms)
         self._asks = _bucket(self._settings.requests_per_s, now_ms)
@@ -70,12 +67,12 @@ class Connection:
         relay.wheel.add(self)
 
     def _spawn(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        self._relay.spawn(name, run, partial(self.bye, Close.INTERNAL))
+        self._relay.spawn(name, run, self.failed)
 
     # -- what the seam calls -------------------------------------------------------------------------------------------
     def on_message(self, data: bytes) -> None:
         """One binary message of the client."""
-        with self._relay.boundary("message", partial(self.bye, Close.INTERNAL)):
+        with self._relay.boundary("message", self.failed):
             self._receive(data)
 
     def on_text(self) -> None:
@@ -148,6 +145,10 @@ class Connection:
     def superseded(self) -> None:
         """A newer login of this device exists, here or on another node."""
         self._bye(Close.SUPERSEDED)
+
+    def failed(self) -> None:
+        """A bug was met while serving this client: the connection is over, the relay goes on."""
+        self._bye(Close.INTERNAL)
 
     def _bye(self, close: Close, text: str | None = None, websocket_code: int | None = None) -> None:
         if self.session.state is State.CLOSED:

@@ -19,8 +19,8 @@ from relay.broker.base import Broker
 from relay.config import Settings
 from relay.counters import Counters
 from relay.hubs import Hubs
+from relay.pending import Pending
 from relay.registry import Registry
-from relay.router import Pending
 from relay.wheel import Wheel
 from storage.base import Entry, Store
 

@@ -6,12 +6,9 @@ that depends on the topic's state (access, fence, quota) is judged by the store,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
-
-import trio
 
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason, RemoteProtocolError
@@ -20,11 +17,10 @@ from protocol.ids import id_ms
 from protocol.limits import ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
 from protocol.position import publish_digest
 from relay.bounds import INFLIGHT_BYTES_MAX, RETRY_MS
-from relay.counters import Counters
+from relay.context import Relay
 from relay.framing import binary_frame
 from relay.hub import Hub, Subscription
-from relay.hubs import Hubs
-from storage.base import Append, Appended, Entry, Outcome, Refused, StoreAway, Topics, WelcomePost
+from storage.base import Append, Appended, Outcome, Refused, StoreAway, WelcomePost
 
 _EPHEMERAL_ONLY: Final = int(Flag.EPHEMERAL | Flag.URGENT | Flag.NO_ECHO)
 _OFFSET_BYTES: Final = 8
@@ -132,32 +128,6 @@ def size_of(frame: Pub) -> int:
     return len(frame.header) + len(frame.body) + (sum(len(w.body) for w in bundle.welcomes) if bundle else 0)
 
 
-class Pending:
-    """How much of something is under way in the whole process, for who waits until nothing is."""
-
-    __slots__ = ("_none", "count")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._none = trio.Event()
-
-    def began(self) -> None:
-        """One more."""
-        self.count += 1
-
-    def ended(self) -> None:
-        """One less."""
-        self.count -= 1
-        if not self.count:
-            self._none.set()
-
-    async def none(self) -> None:
-        """Wait until nothing is under way."""
-        while self.count:
-            self._none = trio.Event()
-            await self._none.wait()
-
-
 class Client(Protocol):
     """What a publisher needs of its connection."""
 
@@ -176,32 +146,26 @@ class Client(Protocol):
         """A newer login of the device exists."""
         ...
 
+    def failed(self) -> None:
+        """A bug was met while serving this client."""
+        ...
+
     def subscription_of(self, topic: bytes) -> Subscription | None:
         """The connection's own subscription of a topic."""
         ...
 
 
 class Publisher:
-    """Acts on the PUBs of one connection: they reach the store in the order in which they came.
+    """Acts on the PUBs of one connection: they reach the store in the order in which they came."""
 
-    ``committed`` is told each new entry, after the OK. ``clock_ms`` is wall-clock, ``tick_ms`` monotonic.
-    """
+    __slots__ = ("_client", "_counters", "_inflight_max", "_relay", "_topics", "inflight", "inflight_bytes")
 
-    __slots__ = ("_client", "_committed", "_counters", "_hubs", "_inflight_max", "_pending", "_tick_ms",
-                 "_topics", "inflight", "inflight_bytes")  # fmt: skip
-
-    def __init__(
-        self, client: Client, topics: Topics, hubs: Hubs, committed: Callable[[Entry], None], counters: Counters,
-        pending: Pending, inflight_max: int, tick_ms: Callable[[], float],
-    ) -> None:  # fmt: skip
+    def __init__(self, relay: Relay, client: Client) -> None:
+        self._relay = relay
         self._client = client
-        self._topics = topics
-        self._hubs = hubs
-        self._committed = committed
-        self._counters = counters
-        self._pending = pending
-        self._inflight_max = inflight_max
-        self._tick_ms = tick_ms
+        self._topics = relay.store.topics
+        self._counters = relay.counters
+        self._inflight_max = relay.settings.inflight_pubs_max
         self.inflight = 0
         self.inflight_bytes = 0
 
@@ -222,36 +186,43 @@ class Publisher:
             return
         self._counters.publishes += 1
         try:
-            self._topics.append_nowait(intent, partial(self._done, frame.rid, intent.topic, size, self._tick_ms()))
+            self._topics.append_nowait(
+                intent, partial(self._done, frame.rid, intent.topic, size, self._relay.tick_ms())
+            )
         except StoreAway as error:
             text = f"{error}; retry with the same id"[:400]
             self._client.refuse(frame.rid, Refused(Code.STORE_AWAY, text, retry_ms=RETRY_MS))
             return
         self.inflight += 1
-        self._pending.began()
+        self._relay.pending.began()
         self.inflight_bytes += size
 
     def _done(self, rid: int, topic: bytes, size: int, since_ms: float, outcome: Outcome) -> None:
         self.inflight -= 1
         self.inflight_bytes -= size
-        self._pending.ended()
+        self._relay.pending.ended()
+        # Called by the store: whatever went wrong in here must not end the process.
+        with self._relay.boundary("committed", self._client.failed):
+            self._answer(rid, topic, since_ms, outcome)
+
+    def _answer(self, rid: int, topic: bytes, since_ms: float, outcome: Outcome) -> None:
         if isinstance(outcome, Refused):
             self._client.refuse(rid, outcome)
             if outcome.reason is Reason.SUPERSEDED:
                 self._client.superseded()
             return
-        now_ms = self._tick_ms()
+        now_ms = self._relay.tick_ms()
         self._counters.publish_ms.observe(now_ms - since_ms)
         result = PubResult(outcome.generation, outcome.offset, outcome.ts, outcome.duplicate)
         self._client.reply(rid, encode_struct(result))
         self._spread_entries(topic, outcome)
-        self._counters.fanout_ms.observe(self._tick_ms() - now_ms)
+        self._counters.fanout_ms.observe(self._relay.tick_ms() - now_ms)
 
     def _spread_entries(self, topic: bytes, outcome: Appended) -> None:
         for entry in outcome.entries:
-            self._committed(entry)
+            self._relay.committed(entry)
         if outcome.duplicate:
-            hub = self._hubs.get(topic)
+            hub = self._relay.hubs.get(topic)
             if hub is not None:
                 hub.hear(outcome.offset)
 
