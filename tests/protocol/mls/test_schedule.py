@@ -31,7 +31,7 @@ def test_group_context_of_another_version() -> None:
 
 def test_13_4_extension_types_are_distinct() -> None:
     data = GroupContext(3, b"group", 7, b"", b"", ((9, b"a"), (9, b"b"))).encode()
-    with pytest.raises(DecodeError, match="13.4"):
+    with pytest.raises(DecodeError, match=r"13\.4"):
         schedule.decode_group_context(data)
 
 

@@ -141,7 +141,7 @@ def test_storing_changes_nothing(steps: list[tuple[int, int]]) -> None:
     for leaf, generation in steps:
         data = everything_in(stored)
         stored = SecretTree.from_parts(SUITES[3], msgspec.msgpack.decode(data, type=SecretTreeParts))
-        outcomes = []
+        outcomes: list[tuple[bytes, bytes, SecretTree] | None] = []
         for tree in (kept, stored):
             try:
                 outcomes.append(tree.take_key(leaf, APPLICATION, generation))
