@@ -48,7 +48,8 @@ class Pending:
 @dataclass(frozen=True, slots=True, repr=False)
 class Applied:
     """What a commit of somebody else did. With `removed_self`, `next` is the state before it: for reading only, and
-    soon to be deleted. A member that is removed and added again by the same commit joins anew by its Welcome.
+    soon to be deleted. Who is removed cannot check the confirmation tag, and so should see its removal confirmed (by
+    the relay's access list, say) before it deletes. Who is removed and added again at once joins by its Welcome.
     `out_of_time`: the added members whose key package was outside its lifetime when this member looked (section 7.3
     recommends to look; it never voids a commit)."""
 
@@ -259,7 +260,7 @@ class Group:
         return Pending(made.commit, made.welcome, made.ratchet_tree, following, current)
 
     def apply(self, commit: bytes, *, authenticated_data: bytes, now_s: int, psks: PskSource = no_psks) -> Applied:
-        """Applies somebody else's commit (section 12.4.2).
+        """Applies somebody else's commit (section 12.4.2). An own one whose `Pending.next` is lost is a `CannotOpen`.
 
         Raises `VoidCommit`, `CannotOpen` or `StaleMessage`; this state then stays as it is. `now_s` fills
         `Applied.out_of_time` and decides nothing: whether a commit counts must not depend on when a member sees it.

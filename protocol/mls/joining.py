@@ -9,7 +9,7 @@ from protocol.mls import keypackages, limits, schedule, validation, welcome
 from protocol.mls import suite as crypto
 from protocol.mls.changes import PskSource, message_keys, resolve_psks
 from protocol.mls.errors import Invalid
-from protocol.mls.nodes import DEFAULT_EXTENSIONS, EXTENSION_RATCHET_TREE, Extensions, KeyPackage, extension
+from protocol.mls.nodes import EXTENSION_RATCHET_TREE, Extensions, KeyPackage, extension
 from protocol.mls.schedule import GroupContext, Schedule
 from protocol.mls.secrets import SecretTree
 from protocol.mls.state import Epoch, NewEpoch
@@ -116,9 +116,7 @@ def _check_group(opened: OpenedWelcome, tree: RatchetTree, longest_lifetime_s: i
         raise Invalid("a GroupInfo whose signer's leaf is blank (12.4.3.1)")
     info.verify(signer)
     validation.check_tree(tree, context.group_id, context.suite, context.extensions, longest_lifetime_s)
-    for kind, _ in context.extensions:
-        if kind not in DEFAULT_EXTENSIONS and not own.capabilities.has_extension(kind):
-            raise Invalid("a group with an extension that this member does not support (13.4)")
+    # That the own leaf supports the group's extensions (13.4) follows: all leaves of the tree were checked for it.
     own_leaf = next((leaf for leaf in tree.members() if tree.raw(2 * leaf) == own.raw), None)
     if own_leaf is None:
         raise Invalid("a tree without this key package's leaf (12.4.3.1)")

@@ -120,8 +120,6 @@ def _check(epoch: Epoch, keys: SecretTree, data: bytes, authenticated_data: byte
     if content.content_type != CONTENT_COMMIT or not isinstance(commit, Commit):
         raise Invalid("not a commit")
     committer = content.sender.index
-    if committer == epoch.record.own_leaf:
-        raise Invalid("a commit of this member's own; its author keeps the state that it made with it")
     listed = _resolve(epoch, commit, committer)
     changes = apply_proposals(epoch, listed, committer)
     validation.check_path_presence(commit, listed)
@@ -163,6 +161,8 @@ def process_commit(
         raise CannotOpen(error.reason) from error
     except Invalid as error:
         raise VoidCommit(error.reason) from error
+    if checked.content.sender.index == epoch.record.own_leaf:
+        raise CannotOpen("a commit of this member's own: only the state that was made with it follows it")
     changes = checked.changes
     committer = epoch.member(checked.content.sender.index)
     late = changes.added_outside_lifetime(now_s)

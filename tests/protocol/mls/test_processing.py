@@ -109,10 +109,14 @@ def test_6_3_1_authenticated_data(three: list[Group]) -> None:
         bob.apply(commit_of(ann, "ann"), authenticated_data=b"other", now_s=NOW_S)
 
 
-def test_own_commits_are_not_applied(three: list[Group]) -> None:
-    ann, _, _ = three
-    assert_void(ann, commit_of(ann, "ann", wire_format=framing.WIRE_PUBLIC), "own")
-    assert_void(ann, commit_of(ann, "ann"), "own")
+@pytest.mark.parametrize("wire_format", [framing.WIRE_PUBLIC, framing.WIRE_PRIVATE])
+def test_an_own_commit_whose_state_is_lost_is_mine_alone(three: list[Group], wire_format: int) -> None:
+    ann, bob, _ = three
+    commit = commit_of(ann, "ann", wire_format=wire_format)
+    assert apply(bob, commit).next.epoch == 2
+    with pytest.raises(CannotOpen, match="own"):
+        apply(ann, commit)
+    assert_void(ann, commit_of(ann, "ann", wire_format=wire_format, remove=[1, 1]), "12.2")
 
 
 def public(group: Group, sender: Sender, body: bytes, kind: int, seed: bytes, context: bool = True) -> bytes:
