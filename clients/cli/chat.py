@@ -18,7 +18,7 @@ DEFAULT_DATA = Path("~/.local/share/chappe/chat")
 
 @command.default
 def chat(
-    url: Annotated[str, Parameter(help="Address of the relay, as `chappe up` prints it.")] = "ws://127.0.0.1:7420/ws",
+    url: Annotated[str, Parameter(help="Address of the relay, as `chappe up` prints it.")] = "ws://127.0.0.1:8790/ws",
     *,
     data: Annotated[Path, Parameter(help="Directory of your vault: keys and history. Keep it.")] = DEFAULT_DATA,
     handle: Annotated[str | None, Parameter(help="Name under which others find you at this relay.")] = None,
