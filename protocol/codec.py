@@ -37,8 +37,8 @@ _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
 encode_struct = _encoder.encode
 """Encode any Struct, frame or plain value of this protocol.
 
-Deterministic for what is positional: equal values give equal bytes. In the maps of contents a default may be left out or
-not (msgspec compares by identity), which is one more reason to hash and sign received bytes only.
+Deterministic for what is positional: equal values give equal bytes. In the maps of contents a default may be left out
+or not (msgspec compares by identity), which is one more reason to hash and sign received bytes only.
 """
 
 
