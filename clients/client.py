@@ -113,6 +113,10 @@ class Client:
             await self._keeper.link_changed.wait()
         return self.engine.link
 
+    async def wait_news(self) -> None:
+        """Wait until something was told: an event or a notice."""
+        await self._news.wait()
+
     # -- events --------------------------------------------------------------------------------------------------------
     def _publish(self, told: list[AnyEvent | AnyNotice]) -> None:
         for item in told:

@@ -44,6 +44,13 @@ class Hubs:
         self._idle_bytes = 0
         self._last_tid = 0
 
+    def forget_frames(self) -> None:
+        """Retention has removed bodies: rings may still hold some of them, so every reader goes back to the store."""
+        for hub in self._hubs.values():
+            if hub.is_started:
+                hub.ring.forget(hub.head + 1)
+        self._idle_bytes = 0
+
     def pin(self, topic: bytes) -> Hub:
         """The hub of a topic, made if there is none; it listens from now on. ``unpin`` it when the SUB is decided."""
         hub = self._hubs.get(topic)

@@ -171,6 +171,8 @@ async def _retain(relay: Relay) -> None:
         except StoreAway as error:
             log.warning("retention-skipped", why=str(error))
         else:
+            if freed.entries:
+                relay.hubs.forget_frames()
             log.info("retention", entries=freed.entries, bytes=freed.bytes, blobs=freed.blobs)
         await trio.sleep(relay.settings.retention_every_ms / 1000)
 

@@ -52,9 +52,9 @@ def judge(
         orders.add(tuple(ids))
         last: dict[str, int] = {}
         for line in lines:
-            index = place.get(line.id, -1)
-            swapped += index < last.get(line.sender, -1)
-            last[line.sender] = max(index, last.get(line.sender, -1))
+            if line.id in place:  # else said by a process that died before it could tell the id
+                swapped += place[line.id] < last.get(line.sender, -1)
+                last[line.sender] = max(place[line.id], last.get(line.sender, -1))
         offsets = [line.offset for line in lines]
         swapped += offsets != sorted(offsets)
     return Verdict(
