@@ -204,7 +204,7 @@ class Engine:
         elif isinstance(frame, Live):
             topic = self.tids.get(frame.tid)
             if topic is not None and topic != self.shelf.inbox_topic:
-                self.shelf.journal.tell(CaughtUp(topic=topic, offset=frame.offset))
+                self.shelf.journal.tell(CaughtUp(topic=topic, offset=frame.offset, seq=self.shelf.journal.last_seq))
         elif isinstance(frame, Closed):
             self._closed(frame)
         elif isinstance(frame, Evt):

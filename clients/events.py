@@ -149,10 +149,11 @@ class Disconnected(Notice, frozen=True, kw_only=True):
 
 
 class CaughtUp(Notice, frozen=True, kw_only=True):
-    """Everything stored in the conversation up to ``offset`` is in the vault."""
+    """Everything stored in the conversation up to ``offset`` is in the vault; its last event is number ``seq``."""
 
     topic: bytes
     offset: int
+    seq: int
 
 
 class Ephemeral(Notice, frozen=True, kw_only=True):

@@ -69,6 +69,11 @@ class Journal:
         self._after.append(action)
         self._kick.set()
 
+    @property
+    def last_seq(self) -> int:
+        """Number of the newest event that was told."""
+        return self._seq
+
     async def flushed(self) -> None:
         """Wait until everything noted so far is durable and has been acted on."""
         done = trio.Event()
@@ -92,8 +97,10 @@ class Journal:
         after, self._after = self._after, []
         told, self._told = self._told, []
         if batch:
-            # Not cancellable halfway: what was written must also be acted on, or a stop would lose an event's hand-out.
-            await trio.to_thread.run_sync(self._vault.commit, [batch])
+            # Not cancellable, not even before it starts: the batch was taken, and a stop that dropped it would leave a
+            # hole under what is noted later.
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._vault.commit, [batch])
             self._commits += 1
         for action in after:
             action()

@@ -10,7 +10,7 @@ import trio
 from rich.console import Console
 from rich.markup import escape
 
-from clients.cli.room import NotFound, Room, describe
+from clients.cli.room import Follower, NotFound, Room, describe
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
 from clients.conversations import Conversation, NotActive
@@ -54,6 +54,7 @@ class Lines:
         self._client = client
         self._nursery = nursery
         self._room = Room(client)
+        self._follower = Follower()
         self._console = Console(highlight=False, soft_wrap=True)
         self._here: Conversation | None = None
         self._mine: dict[bytes, tuple[bytes, int | None, str]] = {}  # id -> (topic, offset, text) of unfinished ones
@@ -178,8 +179,10 @@ class Lines:
 
     # -- what comes ----------------------------------------------------------------------------------------------------
     async def _events(self, after: int) -> None:
+        self._follower.passed(after)
         async for event in self._client.events(after):
             self._show(event, live=True)
+            self._follower.passed(event.seq)
 
     async def _notices(self) -> None:
         async with self._client.notices() as notices:
@@ -194,6 +197,7 @@ class Lines:
                 elif isinstance(notice, Ephemeral):
                     self._say(f"{escape(self._room.name_of(notice.account))} is typing …", "dim")
                 elif self._here is not None and notice.topic == self._here.topic:
+                    await self._follower.reached(notice.seq)
                     self._say("— caught up —", "dim")
 
     def _where(self, topic: bytes) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import trio
+
 from clients.client import Client
 from clients.conversations import Conversation
 from clients.events import AnyEvent, Delivered, Received
@@ -21,6 +23,25 @@ class NotFound(ChappeError):
 def short(value: bytes) -> str:
     """The first digits of a key or topic, for people."""
     return value.hex()[:8]
+
+
+class Follower:
+    """How far a face has shown the events, for notices that belong behind one of them."""
+
+    def __init__(self) -> None:
+        self._seq = 0
+        self._changed = trio.Event()
+
+    def passed(self, seq: int) -> None:
+        """An event was shown."""
+        self._seq = seq
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def reached(self, seq: int) -> None:
+        """Wait until an event was shown."""
+        while self._seq < seq:
+            await self._changed.wait()
 
 
 class Room:

@@ -17,7 +17,7 @@ from typing import Any
 
 import trio
 
-from clients.cli.room import NotFound, Room
+from clients.cli.room import Follower, NotFound, Room
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
 from clients.conversations import Conversation, NotActive
@@ -45,6 +45,7 @@ class Script:
         self._room = Room(client)
         self._client = client
         self._nursery = nursery
+        self._follower: Follower | None = None
         self._verbs: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "events": self._events, "handle": self._handle, "account": self._account, "add": self._add,
             "verify": self._verify, "pair": self._pair, "group": self._group, "send": self._send,
@@ -98,14 +99,18 @@ class Script:
                 elif isinstance(notice, Disconnected):
                     write({"notice": "disconnected", "reason": notice.reason, "retry_ms": notice.retry_ms})
                 elif isinstance(notice, CaughtUp):
+                    if self._follower is not None:
+                        await self._follower.reached(notice.seq)
                     write({"notice": "caughtup", "topic": notice.topic.hex(), "offset": notice.offset})
                 elif isinstance(notice, Ephemeral):
                     name = self._room.name_of(notice.account)
                     write({"notice": "ephemeral", "topic": notice.topic.hex(), "from": name})
 
-    async def _follow(self, after: int) -> None:
+    async def _follow(self, after: int, follower: Follower) -> None:
+        follower.passed(after)
         async for event in self._client.events(after):
             write(self._room.as_json(event))
+            follower.passed(event.seq)
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
     def _talk(self, command: dict[str, Any]) -> Conversation:
@@ -115,7 +120,8 @@ class Script:
         return [self._room.account_of(name) for name in names]
 
     async def _events(self, command: dict[str, Any]) -> dict[str, Any]:
-        self._nursery.start_soon(self._follow, int(command.get("after", 0)))
+        self._follower = Follower()
+        self._nursery.start_soon(self._follow, int(command.get("after", 0)), self._follower)
         return {}
 
     async def _handle(self, command: dict[str, Any]) -> dict[str, Any]:
