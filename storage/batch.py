@@ -6,7 +6,7 @@ The facts of all are read at once, each is decided on facts that evolve, and wha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -35,6 +35,26 @@ TOPICS = (
     " t.committed_ms, t.strict, t.reserved_by, t.reserved_until_ms, t.owner"
     " FROM topics t LEFT JOIN accounts a ON a.n = t.owner WHERE t.topic IN ({})"
 )
+
+
+def run_appends(connection: Connection, intents: Sequence[Append], now_ms: int, spacing_ms: int) -> list[Outcome]:
+    """The outcome of each intent, in order; all accepted ones are written when this returns."""
+    outcomes: list[Outcome] = []
+    for run in _runs(intents):
+        outcomes += AppendBatch(connection, now_ms, spacing_ms).run(run)
+    return outcomes
+
+
+def _runs(intents: Sequence[Append]) -> Iterator[Sequence[Append]]:
+    """Cut between an erasure, which may free a blob, and a later entry that may name it: the one fact that is known
+    only after writing."""
+    start, erased = 0, False
+    for n, intent in enumerate(intents):
+        if erased and intent.blobs:
+            yield intents[start:n]
+            start, erased = n, False
+        erased = erased or bool(intent.erases)
+    yield intents[start:]
 
 
 class AppendBatch:

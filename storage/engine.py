@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from protocol.errors import Code
 from storage import bounds
 from storage.base import Append, Outcome, Refused, StoreAway, StoreStatistics
-from storage.batch import AppendBatch
+from storage.batch import run_appends
 from storage.sql import note_acks
 
 T = TypeVar("T")
@@ -283,7 +283,7 @@ class Engine:
             for appends, run in groupby(ops, key=lambda op: isinstance(op, AppendOp)):
                 if appends:
                     intents = [op.intent for op in run if isinstance(op, AppendOp)]
-                    results += AppendBatch(connection, now_ms, self._spacing_ms).run(intents)
+                    results += run_appends(connection, intents, now_ms, self._spacing_ms)
                 else:
                     results += [op.run(connection, now_ms) for op in run if isinstance(op, JobOp)]
         return results
