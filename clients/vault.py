@@ -6,7 +6,8 @@ thief of the file learns: how many rows there are, how large, and when they were
 
 Rule 1.  One process at a time: the file is locked for as long as it is open.
 Rule 2.  ``commit`` is one transaction, durable when it returns (WAL, ``synchronous=FULL``).
-Rule 3.  A vault knows tables, rows and events, never what they mean.
+Rule 3.  What is read was committed: reads have a connection of their own, which sees no transaction that is under way.
+Rule 4.  A vault knows tables, rows and events, never what they mean.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import hashlib
 import hmac
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
@@ -77,15 +80,12 @@ class Secret:
     @classmethod
     def key_file(cls, path: Path, entropy: Entropy = os.urandom) -> Secret:
         """The key in ``path`` (64 hex digits); made there, readable by the owner only, if missing."""
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(entropy(32).hex() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
         try:
+            if not path.exists():
+                _write_key(path, entropy(32))
             key = bytes.fromhex(path.read_text().strip())
+        except OSError as error:
+            raise VaultError(f"the key file {path} cannot be read or made: {error.strerror}") from None
         except ValueError:
             key = b""
         if len(key) != 32:
@@ -106,20 +106,26 @@ class Vault:
         """Open or create the vault. Raises ``VaultError``: wrong secret, in use, newer version, unwritable."""
         self.path = path
         self._entropy = entropy
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = self._take_lock(path)
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._seal_key, self._name_key = self._open_lockbox(secret)
-        except sqlite3.Error as error:
-            os.close(self._lock)
-            raise VaultError(f"the vault {path} cannot be opened: {error}") from error
-        except VaultError:
-            self._db.close()
-            os.close(self._lock)
-            raise
+        self._read_lock = threading.Lock()
+        with ExitStack() as undo:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                undo.callback(os.close, self._take_lock(path))
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # nobody else's to read, sealed or not
+                self._db = self._connect(undo)
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._seal_key, self._name_key = self._open_lockbox(secret)
+                self._reader = self._connect(undo)
+                self._reader.execute("PRAGMA query_only=ON")
+            except (sqlite3.Error, OSError) as error:
+                raise VaultError(f"the vault {path} cannot be opened: {error}") from error
+            self._opened_files = undo.pop_all()
+
+    def _connect(self, undo: ExitStack) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        undo.callback(connection.close)
+        return connection
 
     @staticmethod
     def _take_lock(path: Path) -> int:
@@ -142,7 +148,10 @@ class Vault:
             self._db.execute("INSERT INTO lockbox VALUES (1, ?, ?, ?, ?)", (SCHEMA_VERSION, secret.kind, salt, sealed))
             self._db.execute("COMMIT")
         else:
-            version, kind, salt, sealed = self._db.execute("SELECT version, kind, salt, sealed FROM lockbox").fetchone()
+            row = self._db.execute("SELECT version, kind, salt, sealed FROM lockbox").fetchone()
+            if row is None:
+                raise VaultError(f"{self.path} was damaged or tampered with; restore it from a copy")
+            version, kind, salt, sealed = row
             if version > SCHEMA_VERSION:
                 raise VaultError(f"{self.path} was written by a newer version of chappe; update this one")
             if kind != secret.kind:
@@ -167,41 +176,49 @@ class Vault:
         return hmac.digest(self._name_key, place.encode() + b"\0" + name, "sha256")[:16]
 
     # -- reading -------------------------------------------------------------------------------------------------------
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a query finds. Reads of several threads take turns."""
+        with self._read_lock:
+            try:
+                return self._reader.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise VaultError(f"{self.path} cannot be read ({error}); restore it from a copy") from error
+
     def get(self, place: str, name: bytes) -> bytes | None:
         """One row. Raises ``VaultError`` if it was tampered with."""
         tag = self._name(place, name)
-        row = self._db.execute("SELECT value FROM records WHERE place = ? AND name = ?", (place, tag)).fetchone()
-        return None if row is None else self._opened(row[0], place.encode() + tag)
+        rows = self._rows("SELECT value FROM records WHERE place = ? AND name = ?", place, tag)
+        return self._opened(rows[0][0], place.encode() + tag) if rows else None
 
     def scan(self, place: str) -> Iterator[bytes]:
         """All rows of a table, in no particular order."""
-        for tag, value in self._db.execute("SELECT name, value FROM records WHERE place = ?", (place,)).fetchall():
+        for tag, value in self._rows("SELECT name, value FROM records WHERE place = ?", place):
             yield self._opened(value, place.encode() + tag)
 
     def events(self, after: int, limit: int, topic: bytes | None = None) -> list[tuple[int, bytes]]:
         """(seq, value) of events after ``after``, oldest first; of one topic only if given."""
         if topic is None:
-            query = "SELECT seq, value FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
-            rows = self._db.execute(query, (after, limit)).fetchall()
+            query = "SELECT seq, topic, value FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+            rows = self._rows(query, after, limit)
         else:
-            query = "SELECT seq, value FROM events WHERE topic = ? AND seq > ? ORDER BY seq LIMIT ?"
-            rows = self._db.execute(query, (self._name("events", topic), after, limit)).fetchall()
-        return [(seq, self._opened(value, _event_bound(seq))) for seq, value in rows]
+            query = "SELECT seq, topic, value FROM events WHERE topic = ? AND seq > ? ORDER BY seq LIMIT ?"
+            rows = self._rows(query, self._name("events", topic), after, limit)
+        return [(seq, self._opened(value, _event_bound(seq, tag))) for seq, tag, value in rows]
 
     def recent(self, topic: bytes, limit: int) -> list[tuple[int, bytes]]:
         """The last events of a topic, oldest first."""
-        query = "SELECT seq, value FROM events WHERE topic = ? ORDER BY seq DESC LIMIT ?"
-        rows = self._db.execute(query, (self._name("events", topic), limit)).fetchall()
-        return [(seq, self._opened(value, _event_bound(seq))) for seq, value in reversed(rows)]
+        query = "SELECT seq, topic, value FROM events WHERE topic = ? ORDER BY seq DESC LIMIT ?"
+        rows = self._rows(query, self._name("events", topic), limit)
+        return [(seq, self._opened(value, _event_bound(seq, tag))) for seq, tag, value in reversed(rows)]
 
     def last_seq(self) -> int:
         """Number of the newest event; 0 if there is none."""
-        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+        return int(self._rows("SELECT coalesce(max(seq), 0) FROM events")[0][0])
 
     def _opened(self, value: bytes, bound: bytes) -> bytes:
         try:
             return self._open(self._seal_key, value, bound)
-        except CryptoError:
+        except (CryptoError, TypeError):
             raise VaultError(f"{self.path} was damaged or tampered with; restore it from a copy") from None
 
     # -- writing -------------------------------------------------------------------------------------------------------
@@ -230,26 +247,31 @@ class Vault:
             else:
                 sealed = self._seal(self._seal_key, value, place.encode() + tag)
                 self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (place, tag, sealed))
-        self._db.executemany(
-            "INSERT INTO events VALUES (?, ?, ?)",
-            [
-                (
-                    seq,
-                    self._name("events", topic),
-                    self._seal(self._seal_key, value, _event_bound(seq)),
-                )
-                for seq, topic, value in events
-            ],
-        )
+        for seq, topic, value in events:
+            tag = self._name("events", topic)
+            sealed = self._seal(self._seal_key, value, _event_bound(seq, tag))
+            self._db.execute("INSERT INTO events VALUES (?, ?, ?)", (seq, tag, sealed))
 
     def close(self) -> None:
         """Close the file and release the lock."""
-        self._db.close()
-        os.close(self._lock)
+        self._opened_files.close()
 
     def __repr__(self) -> str:
         return f"Vault({self.path})"
 
 
-def _event_bound(seq: int) -> bytes:
-    return b"events" + seq.to_bytes(8, "big")
+def _event_bound(seq: int, tag: bytes) -> bytes:
+    return b"events" + seq.to_bytes(8, "big") + tag
+
+
+def _write_key(path: Path, key: bytes) -> None:
+    """A new key file, whole or not at all: a vault whose key file is cut short could never be opened again."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
