@@ -296,9 +296,16 @@ class Blobs(Protocol):
 class Store(Protocol):
     """All of them over one database: what a backend gives."""
 
-    topics: Topics
-    accounts: Accounts
-    key_packages: KeyPackages
-    blobs: Blobs
+    @property
+    def topics(self) -> Topics: ...
+
+    @property
+    def accounts(self) -> Accounts: ...
+
+    @property
+    def key_packages(self) -> KeyPackages: ...
+
+    @property
+    def blobs(self) -> Blobs: ...
 
     def statistics(self) -> StoreStatistics: ...

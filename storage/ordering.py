@@ -37,7 +37,7 @@ from protocol.limits import (
     RESERVE_EVERY_MS,
     RESERVE_MS,
 )
-from protocol.position import chain_hash
+from protocol.position import chain_hash, chain_start
 from storage import access
 from storage.base import Append, Appended, Entry, Refused
 from storage.facts import LEFT, Facts, Plan, TopicFacts
@@ -365,7 +365,8 @@ def extend(
 ) -> tuple[TopicFacts, Entry]:  # fmt: skip
     """One more entry by ``author`` (account, device, id): ``after`` with it at its head, and the entry."""
     offset, ts, generation = before.head + 1, max(now_ms, before.ts), before.generation
-    value = chain_hash(before.head_hash, generation, offset, *author, fence, flags, header, body)
+    previous = before.head_hash if before.head else chain_start(before.topic)
+    value = chain_hash(previous, generation, offset, *author, fence, flags, header, body)
     account, device, id_ = author
     entry = Entry(
         before.topic, generation, offset, id_, account, device, ts, flags, fence, ttl, header, body, value

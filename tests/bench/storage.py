@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -150,7 +151,7 @@ def main(seconds: float, folder: Path) -> None:
         ("one by one", 1, 50),
     ):
         with TemporaryDirectory(dir=folder) as place:
-            figures = trio.run(lambda p=place, w=waiting, t=topics: bench_engine(Path(p), seconds, waiting=w, topics=t))
+            figures = trio.run(partial(bench_engine, Path(place), seconds, waiting=waiting, topics=topics))
         print(figures.line(name), flush=True)
 
 

@@ -12,6 +12,7 @@ from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Create, Flag, Role, WelcomeHeader
 from protocol.ids import TopicKind, feed_topic, group_topic, inbox_topic, pair_topic, self_topic
 from protocol.limits import COMMIT_SPACING_MS, GRACE_MS, RESERVE_EVERY_MS, RESERVE_MS
+from storage.base import Entry
 from tests.contracts.kit import FOUND, Kit, key, refused, stored, welcome
 
 
@@ -271,10 +272,11 @@ async def test_a_welcome_goes_to_the_inbox_in_the_commits_transaction(kit: Kit) 
     assert appended.change == AccessChange(((bob.account, 2), (cem.account, 3)))
     for person, body in ((bob, b"for bob"), (cem, b"for cem")):
         entry = (await kit.log(person.inbox))[-1]
+        assert isinstance(entry, Entry)
         assert entry in appended.entries
-        assert (entry.flags, entry.body, entry.fence) == (Flag.WELCOME, body, 0)  # type: ignore[union-attr]
-        assert (entry.id, entry.account, entry.device) == (appended.entries[0].id, ann.account, ann.device)  # type: ignore[union-attr]
-        header = decode_struct(entry.header, WelcomeHeader)  # type: ignore[union-attr]
+        assert (entry.flags, entry.body, entry.fence) == (Flag.WELCOME, body, 0)
+        assert (entry.id, entry.account, entry.device) == (appended.entries[0].id, ann.account, ann.device)
+        header = decode_struct(entry.header, WelcomeHeader)
         assert header == WelcomeHeader(topic, 1, 2, 1, 2)
     assert (await kit.store.topics.members(topic))[0][2] in (0, 2)
     state = await kit.store.topics.state(topic, bob.account)

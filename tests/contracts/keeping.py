@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ async def test_a_full_inbox_takes_more_when_its_owner_has_read(kit: Kit, monkeyp
         stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
     assert refused(await kit.post(ann, bob.inbox, Flag.SEALED, None), Code.QUOTA).retry_ms is None
     topic = await kit.group(ann)
-    add = {"added": {bob: Role.MEMBER}, "welcomes": (welcome(bob),)}
+    add: dict[str, Any] = {"added": {bob: Role.MEMBER}, "welcomes": (welcome(bob),)}
     refused(await kit.commit(ann, topic, **add), Code.QUOTA)
     kit.store.topics.acknowledge_nowait(bob.inbox, bob.devices[0], 4)
     refused(await kit.post(ann, bob.inbox, Flag.SEALED, None), Code.QUOTA)  # the other device has not read

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from protocol.codec import encode_struct
@@ -14,10 +16,10 @@ from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Create, Flag, Role
 from protocol.ids import TopicKind, group_topic, inbox_topic, new_id, pair_topic, self_topic
 from protocol.limits import COMMIT_SPACING_MS
-from protocol.position import chain_hash, publish_digest
+from protocol.position import chain_hash, chain_start, publish_digest
 from storage.base import Append, Appended, Entry, Hole, Page, Refused, Store, WelcomePost
 from storage.memory import MemoryStore
-from storage.sqlite import open_store
+from storage.sqlite import FILE, open_store, prepare
 
 START_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
@@ -64,12 +66,22 @@ class Person:
         return inbox_topic(self.account)
 
 
+@cache
+def empty_database() -> bytes:
+    """A database that was migrated once, for all tests: each of them would spend most of its time on it."""
+    with TemporaryDirectory() as folder:
+        prepare(Path(folder, FILE))
+        return Path(folder, FILE).read_bytes()
+
+
 @asynccontextmanager
 async def opened(backend: str, path: Path, clock: Clock, **options: Any) -> AsyncIterator[Store]:
     """A store of the named backend."""
     if backend == "memory":
         yield MemoryStore(clock_ms=clock, **options)
     else:
+        if not path.joinpath(FILE).exists():
+            path.joinpath(FILE).write_bytes(empty_database())
         async with open_store(path, clock_ms=clock, **options) as store:
             yield store
 
@@ -201,7 +213,7 @@ class Kit:
                 assert last >= first
                 previous = items[-1] if items else None
                 if isinstance(item, Entry) and (previous is not None or first == 1):
-                    assert item.hash == chained(bytes(32) if previous is None else previous.hash, item)
+                    assert item.hash == chained(chain_start(topic) if previous is None else previous.hash, item)
                 after = last
                 items.append(item)
             if after >= page.head or not page.items:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -97,9 +98,9 @@ class Stores(RuleBasedStateMachine):
         self.thread.start()
         ready.wait()
         for person in PEOPLE:
-            self.both(lambda store, person=person: Kit(store, self.clock).publish(person))
+            self.with_kits(partial(Kit.publish, person=person))
         for data in BLOBS:
-            self.both(lambda store, data=data: Kit(store, self.clock).blob(data))
+            self.with_kits(partial(Kit.blob, data=data))
         for person, create in FOUND.values():
             self.found(person, create)
 
@@ -115,9 +116,12 @@ class Stores(RuleBasedStateMachine):
 
     def both(self, run: Callable[[Store], Awaitable[T]]) -> T:
         """Run in both; the results must be equal."""
-        results = [self.call(lambda store=store: run(store)) for store in (self.memory, self.sqlite)]
+        results = [self.call(partial(run, store)) for store in (self.memory, self.sqlite)]
         assert results[0] == results[1], difference(*results)
         return results[0]
+
+    def with_kits(self, run: Callable[[Kit], Awaitable[T]]) -> T:
+        return self.both(lambda store: run(Kit(store, self.clock)))
 
     def found(self, person: Person, create: Create) -> None:
         topic = next(topic for topic, founder in FOUND.items() if founder == (person, create))
@@ -242,8 +246,8 @@ class Stores(RuleBasedStateMachine):
             return
         after = replace(current, devices=tuple(person.devices[n] for n in keep), version=current.version + 1)
         expires_ms = self.clock.now_ms + (DAY_MS if short else 400 * DAY_MS)
-        kit = lambda store: Kit(store, self.clock)  # noqa: E731
-        self.both(lambda store: kit(store).publish(after, expires_ms=expires_ms, device=current.devices[0]))
+        device = current.devices[0]
+        self.with_kits(lambda kit: kit.publish(after, expires_ms=expires_ms, device=device))
         self.lists[person.account] = after
 
     @rule(topic=st.sampled_from(TOPICS), person=persons)
@@ -252,7 +256,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(data=st.sampled_from(BLOBS))
     def upload(self, data: bytes) -> None:
-        self.both(lambda store: Kit(store, self.clock).blob(data))
+        self.with_kits(lambda kit: kit.blob(data))
 
     @rule(person=persons, packages=st.lists(st.sampled_from([b"1", b"2", b"3"]), max_size=3))
     def supply(self, person: Person, packages: list[bytes]) -> None:
@@ -317,4 +321,4 @@ def test_sqlite_does_what_the_model_does() -> None:
         max_examples=400 if LONG else 10, stateful_step_count=60 if LONG else 25, deadline=None,
         suppress_health_check=list(hypothesis.HealthCheck), report_multiple_bugs=False,
     )  # fmt: skip
-    hypothesis.stateful.run_state_machine_as_test(Stores, settings=settings)  # type: ignore[no-untyped-call]
+    hypothesis.stateful.run_state_machine_as_test(Stores, settings=settings)
