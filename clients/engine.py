@@ -14,7 +14,7 @@ from clients import records as R
 from clients.commits import Commits, accounts_of
 from clients.connection import Link
 from clients.directory import Directory
-from clients.events import AnyEvent, AnyNotice, CaughtUp
+from clients.events import AnyEvent, AnyNotice, CaughtUp, Forked
 from clients.inbox import Inbox
 from clients.outbox import Outbox
 from clients.receive import Receiver
@@ -57,11 +57,13 @@ class Engine:
         self.inbox.resend = self._resend
         self.event: Callable[[Evt], None] = lambda evt: None
         self.restart: Callable[[], None] = lambda: None  # the relay broke order: connect anew
+        self.later: Callable[[int, Callable[[], None]], None] = lambda delay_ms, action: None
+        self._beyond: set[bytes] = set()  # topics whose log at the relay is shorter than what we have read
 
     # -- saying --------------------------------------------------------------------------------------------------------
-    def seen(self, talk: R.Conversation) -> Seen:
-        """What to put into a content as the last entry that we have read."""
-        return Seen(talk.generation, talk.cursor, talk.chain)
+    def seen(self, talk: R.Conversation) -> Seen | None:
+        """What to put into a content as the last entry that we have read; None before the first."""
+        return Seen(talk.generation, talk.cursor, talk.chain) if talk.cursor else None
 
     def say(self, talk: R.Conversation, content: bytes, *, flags: int = 0, ttl: int = 0, quiet: bool = False) -> bytes:
         """Queue a content for a conversation; its message id."""
@@ -87,7 +89,7 @@ class Engine:
         self.shelf.save(talk)
         content = compose(Delivered(generation=talk.generation, offset=talk.cursor), seen=self.seen(talk))
         for row in self.outbox.lane(topic).rows:
-            if row.work == Work.MESSAGE and row.quiet and not row.attempts:
+            if row.work == Work.MESSAGE and not row.attempts and decode_content(row.content).t == Delivered.TYPE:
                 row.content = content
                 self.shelf.save_outgoing(row)
                 return
@@ -123,11 +125,15 @@ class Engine:
         if talk.status != Status.LOCKED or now < talk.readmit_at_ms:
             return
         wait = L.READMIT_BACKOFF_MS[min(talk.readmit_tries, len(L.READMIT_BACKOFF_MS) - 1)]
-        talk.readmit_tries += 1
         talk.readmit_at_ms = now + wait
         self.shelf.save(talk)
+        if any(welcome.topic == talk.topic for welcome in self.shelf.welcomes.values()):
+            return  # somebody has done it already
+        others = sorted(set(talk.roster) - {self.shelf.account})
+        first = talk.readmit_tries * L.READMIT_ASK_MEMBERS % max(len(others), 1)  # others than last time, if there are
+        talk.readmit_tries += 1
         asked = 0
-        for account in sorted(set(talk.roster) - {self.shelf.account}):
+        for account in others[first:] + others[:first]:
             devices = self.directory.known(account)
             for device in () if devices is None else devices.devices:
                 self.send_box(account, device.key, Readmit(topic=talk.topic, group=talk.group, fence=talk.fence))
@@ -149,11 +155,17 @@ class Engine:
     def subscriptions(self) -> list[Subscription]:
         """What to subscribe after a login: the inbox and every conversation that has a log, from where we are."""
         inbox = self.shelf.inbox
-        result = [Subscription(self.shelf.inbox_topic, (inbox.generation, inbox.cursor))]
-        for talk in self.shelf.conversations.values():
-            if talk.status in (Status.ACTIVE, Status.LOCKED) or (talk.status == Status.WAITING and talk.cursor):
-                result.append(Subscription(talk.topic, (talk.generation, talk.cursor)))
-        return result
+        talks = [self._position(talk) for talk in self.shelf.conversations.values() if self._has_log(talk)]
+        return [Subscription(self.shelf.inbox_topic, (inbox.generation, inbox.cursor)), *talks]
+
+    def _has_log(self, talk: R.Conversation) -> bool:
+        if talk.status == Status.FOUNDING:
+            return any(row.stored_offset is not None for row in self.outbox.lane(talk.topic).rows)
+        return talk.status in (Status.ACTIVE, Status.LOCKED) or (talk.status == Status.WAITING and talk.cursor > 0)
+
+    @staticmethod
+    def _position(talk: R.Conversation) -> Subscription:
+        return Subscription(talk.topic, (talk.generation, talk.cursor))
 
     def attach(self, link: Link) -> None:
         """A login succeeded: subscribe, then send what waits."""
@@ -169,16 +181,30 @@ class Engine:
         self.tids.clear()
         self.outbox.disconnected()
 
+    def follow(self, topics: list[bytes]) -> None:
+        """Subscribe to conversations from where we are now; frames of an earlier subscription are not theirs."""
+        for tid in [tid for tid, topic in self.tids.items() if topic in topics]:
+            del self.tids[tid]
+        self.subscribe([self._position(self.shelf.conversations[topic]) for topic in topics])
+
     def subscribe(self, wanted: list[Subscription]) -> None:
         """Subscribe to topics on the present connection, if there is one."""
         link = self.link
         if link is None or not wanted:
             return
 
+        def again() -> None:
+            if link is self.link:
+                self.subscribe(wanted)
+
         def on_reply(reply: Ok | Err | None) -> None:
             if isinstance(reply, Ok):
                 for part, result in zip(wanted, decode_struct(reply.result, list[SubResult]), strict=False):
                     self._subscribed(part.topic, result)
+            elif isinstance(reply, Err) and reply.retry_ms is not None:
+                self.later(reply.retry_ms, again)
+            elif reply is not None:
+                self.restart()
 
         link.request(Sub(0, tuple(wanted)), on_reply)
 
@@ -187,12 +213,19 @@ class Engine:
             self.tids[result.tid] = topic
             return
         talk = self.shelf.conversations.get(topic)
-        if talk is not None and result.code == Code.NOT_FOUND and talk.status == Status.ACTIVE:
+        if talk is None:
+            return
+        if result.code == Code.NOT_FOUND:
             self._shut_out(talk)
+        elif result.code == Code.CONFLICT and topic not in self._beyond:
+            self._beyond.add(topic)  # the log is shorter than what we have read of it: the relay has lost entries
+            self.shelf.journal.tell(Forked(topic=topic, account=self.shelf.account, offset=result.head))
 
     def _shut_out(self, talk: R.Conversation) -> None:
-        self.commits.close(talk, Status.REMOVED, b"")
-        self.outbox.fail_all(talk.topic, int(Code.NOT_FOUND), "you are not in this conversation any more")
+        if talk.status in (Status.ACTIVE, Status.LOCKED, Status.WAITING):
+            left = any(row.work == Work.LEAVE for row in self.outbox.lane(talk.topic).rows)
+            self.commits.close(talk, Status.LEFT if left else Status.REMOVED, b"")
+            self.outbox.fail_all(talk.topic)
 
     # -- frames --------------------------------------------------------------------------------------------------------
     def frame(self, frame: AnyFrame) -> None:
@@ -251,6 +284,10 @@ class Engine:
         if talk is None or topic is None:
             return
         if frame.retry_ms is not None:
-            self.subscribe([Subscription(topic, (talk.generation, talk.cursor))])
-        elif talk.status == Status.ACTIVE and frame.code == Code.NOT_FOUND:
+            self.later(frame.retry_ms, lambda: self._follow_again(topic))
+        elif frame.code == Code.NOT_FOUND:
             self._shut_out(talk)
+
+    def _follow_again(self, topic: bytes) -> None:
+        if topic not in self.tids.values():
+            self.follow([topic])

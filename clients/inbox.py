@@ -24,7 +24,7 @@ from protocol.messages import parse
 from protocol.messages.key import Failed as KeyFailed
 from protocol.messages.key import Readmit
 from protocol.mls import MlsError
-from protocol.position import chain_hash
+from protocol.position import chain_hash, chain_start
 from protocol.requests import GetBlob
 
 RESEND_LOOKBACK = 500  # events of a conversation searched for a message that did not open elsewhere
@@ -51,8 +51,9 @@ class Inbox:
             return True
         if msg.offset != inbox.cursor + 1:
             return False
+        previous = inbox.chain if inbox.cursor else chain_start(self._shelf.inbox_topic)
         inbox.chain = chain_hash(
-            inbox.chain, inbox.generation, msg.offset, msg.account, msg.device, msg.id, msg.fence, msg.flags,
+            previous, inbox.generation, msg.offset, msg.account, msg.device, msg.id, msg.fence, msg.flags,
             msg.header, msg.body,
         )  # fmt: skip
         inbox.cursor = msg.offset

@@ -29,7 +29,7 @@ from protocol.messages.rcpt import Read
 from protocol.messages.sys import Unsupported
 from protocol.mls import BadMessage, Member, MlsError
 from protocol.padding import unpad
-from protocol.position import authenticated_data, chain_hash
+from protocol.position import authenticated_data, chain_hash, chain_start
 
 QUIET = (DeliveredBody, Read)  # bodies that are not told as messages
 
@@ -68,8 +68,9 @@ class Receiver:
         return True
 
     def _advance(self, talk: R.Conversation, msg: Msg) -> None:
+        previous = talk.chain if talk.cursor else chain_start(talk.topic)
         talk.chain = chain_hash(
-            talk.chain, talk.generation, msg.offset, msg.account, msg.device, msg.id, msg.fence, msg.flags,
+            previous, talk.generation, msg.offset, msg.account, msg.device, msg.id, msg.fence, msg.flags,
             msg.header, msg.body,
         )  # fmt: skip
         talk.cursor = msg.offset

@@ -7,8 +7,6 @@ from typing import Final
 
 import msgspec
 
-from protocol.position import CHAIN_START
-
 # Places
 CONVERSATIONS: Final = "conversations"  # by topic
 GROUPS: Final = "groups"  # by topic + slot: MLS epoch part
@@ -51,7 +49,7 @@ class Conversation(msgspec.Struct):
     title: str = ""
     generation: int = 1
     cursor: int = 0  # offset of the last entry dealt with
-    chain: bytes = CHAIN_START  # chain hash there
+    chain: bytes = b""  # chain hash there
     chain_verified: bool = True  # False after a GAP, until a member's `seen` passes it
     group: int = 1
     fence: int = 0
@@ -191,7 +189,7 @@ class InboxCursor(msgspec.Struct):
 
     generation: int = 1
     cursor: int = 0
-    chain: bytes = CHAIN_START
+    chain: bytes = b""
 
 
 class Contact(msgspec.Struct):

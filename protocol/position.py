@@ -17,7 +17,6 @@ from protocol.frames import Key, UInt
 from protocol.ids import tagged_hash
 from protocol.limits import SEEN_WINDOW
 
-CHAIN_START: Final = bytes(32)  # h(0)
 _CHAIN: Final = b"chappe/v1/chain"
 
 
@@ -27,6 +26,11 @@ class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
     generation: UInt
     offset: UInt
     hash: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+def chain_start(topic: bytes) -> bytes:
+    """h(0): another one for each topic, so that no log can be passed off as another topic's. 32 bytes."""
+    return tagged_hash("chain", (topic,))
 
 
 def chain_hash(

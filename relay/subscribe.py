@@ -12,7 +12,7 @@ from typing import Protocol
 from protocol import frames as F
 from protocol.codec import encode_struct
 from protocol.errors import Code
-from protocol.position import CHAIN_START
+from protocol.position import chain_start
 from relay.bounds import RETRY_MS
 from relay.catchup import Catchup
 from relay.config import Settings
@@ -136,7 +136,7 @@ class Subscriptions:
                 continue  # the same SUB named the topic twice
             if start.reset:
                 hub = subscription.hub
-                self._client.send(F.Gap(hub.tid, hub.generation, 1, 0, F.GapReason.RESET, CHAIN_START))
+                self._client.send(F.Gap(hub.tid, hub.generation, 1, 0, F.GapReason.RESET, chain_start(hub.topic)))
             self._catchup.start(subscription)
 
     def _admit(

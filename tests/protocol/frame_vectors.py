@@ -83,7 +83,7 @@ def derived() -> dict[str, tuple[dict[str, Any], bytes | str]]:
         "topic of an inbox": ({"account": ACCOUNT.public}, ids.inbox_topic(ACCOUNT.public)),
         "topic of the own devices": ({"account": ACCOUNT.public}, ids.self_topic(ACCOUNT.public)),
         "topic of a feed": ({"account": ACCOUNT.public}, ids.feed_topic(ACCOUNT.public)),
-        "first chain hash": (entry, position.chain_hash(position.CHAIN_START, **entry)),
+        "first chain hash": (entry, position.chain_hash(position.chain_start(filler("topic", 32)), **entry)),
         "authenticated data": (bound, position.authenticated_data(**bound)),
         "publish digest": (publish, position.publish_digest(**publish)),
         "login challenge": (login, CHALLENGE),

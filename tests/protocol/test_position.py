@@ -12,7 +12,7 @@ from protocol import position
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import RemoteProtocolError
 from protocol.limits import INT_MAX, SEEN_WINDOW
-from protocol.position import CHAIN_START, Seen, SeenWindow
+from protocol.position import Seen, SeenWindow, chain_start
 from tests.protocol.samples import filler
 
 ENTRY: dict[str, Any] = {
@@ -66,7 +66,7 @@ def test_bytes_cannot_move_between_header_and_body() -> None:
 
 
 def chain(entries: list[bytes]) -> bytes:
-    value = CHAIN_START
+    value = chain_start(bytes(32))
     for offset, body in enumerate(entries, start=1):
         value = position.chain_hash(**{**ENTRY, "previous": value, "offset": offset, "body": body})
     return value
