@@ -63,7 +63,6 @@ def apply_proposals(epoch: Epoch, listed: Sequence[Listed], committer: int) -> C
     tree = tree.copy()
     for proposal, sender in listed:
         if isinstance(proposal, Update):
-            crypto.check_public_key(proposal.leaf.encryption_key)
             tree.update(sender, proposal.leaf)
     removed = tuple(epoch.member(proposal.removed) for proposal, _ in listed if isinstance(proposal, Remove))
     for member in removed:

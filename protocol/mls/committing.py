@@ -70,14 +70,12 @@ class MadeCommit:
     spent_keys: SecretTree
 
 
-def _key_package_proposals(epoch: Epoch, plan: CommitPlan) -> list[Add]:
-    """The Adds of a plan; `BadKeyPackage` names what is wrong with the first bad one."""
+def _key_package_proposals(plan: CommitPlan) -> list[Add]:
+    """The Adds of a plan; `BadKeyPackage` for one that cannot be read or is out of time."""
     adds: list[Add] = []
-    record = epoch.record
     for data in plan.add:
         try:
             key_package = read_key_package(data)
-            validation.check_key_package(key_package, record.suite, record.longest_lifetime_s)
             validation.check_lifetime_now(key_package.leaf, plan.now_s)
         except Invalid as error:
             raise BadKeyPackage(error.reason) from error
@@ -92,7 +90,7 @@ def _list_proposals(epoch: Epoch, plan: CommitPlan) -> tuple[list[Proposal | byt
     listed: list[Listed] = [
         (parse_exact(pending.proposal, parse_proposal), pending.sender) for pending in epoch.record.proposals
     ]
-    by_value: list[Proposal] = [*(Remove(leaf) for leaf in plan.remove), *_key_package_proposals(epoch, plan)]
+    by_value: list[Proposal] = [*(Remove(leaf) for leaf in plan.remove), *_key_package_proposals(plan)]
     by_value += plan.more
     return [*written, *by_value], [*listed, *((proposal, own) for proposal in by_value)]
 

@@ -12,7 +12,6 @@ from typing import Final
 
 from protocol.mls import suite as crypto
 from protocol.mls.codec import u16, vec
-from protocol.mls.errors import Invalid
 from protocol.mls.suite import HASH_BYTES, KEY_BYTES, NONCE_BYTES, Suite
 
 _VERSION: Final = b"HPKE-v1"
@@ -135,6 +134,4 @@ def decrypt_with_label(
     suite: Suite, private: bytes, label: str, context: bytes, kem_output: bytes, ciphertext: bytes
 ) -> bytes:
     """DecryptWithLabel (RFC 9420 section 5.1.3); `Invalid` if it does not open."""
-    if len(private) != KEY_BYTES:
-        raise Invalid("an X25519 private key of a wrong size")
     return open_sealed(suite, kem_output, private, crypto.label_bytes(label) + vec(context), b"", ciphertext)

@@ -148,8 +148,11 @@ def test_peek() -> None:
     public = Group.peek(commit_of(ann, "ann", wire_format=framing.WIRE_PUBLIC))
     assert (public.epoch, public.is_commit, public.authenticated_data) == (1, True, AD)
     for other in (b"", message[:10], Person("ann").key_package().key_package, b"\x00\x01\x00\x01" + vec(b"") + u8(9)):
-        with pytest.raises(BadMessage):
+        with pytest.raises(BadMessage, match=r"truncated|neither|sender"):
             bob.peek(other)
+    welcome = b"\x00\x01\x00\x03" + message[4:]
+    with pytest.raises(BadMessage, match="neither"):
+        bob.peek(welcome)
 
 
 def test_8_5_exports() -> None:

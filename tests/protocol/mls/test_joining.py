@@ -104,7 +104,7 @@ def test_12_4_3_1_key_packages() -> None:
     made.refused("another key package", key_package_private=other.private)
     made.refused("12.4.3.1", key_package=other.key_package, key_package_private=other.private)
     made.refused("another key package", signature_private=Person("dan").seed)
-    made.refused("12.4.3.1", welcome=invite(suite=1).pending.welcome)
+    made.refused("another cipher suite than the key package", welcome=invite(suite=1).pending.welcome)
     made.refused("not a Welcome", welcome=made.package.key_package)
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from protocol.mls import Group, limits, nodes, validation
 from protocol.mls import suite as crypto
-from protocol.mls.codec import parse_exact, u16, u32, vec, vec_of
+from protocol.mls.codec import u16, u32, vec, vec_of
 from protocol.mls.errors import Invalid
 from protocol.mls.keypackages import read_key_package
-from protocol.mls.nodes import LeafNode, ParentNode, RequiredCapabilities
+from protocol.mls.nodes import LeafNode, RequiredCapabilities
 from protocol.mls.proposals import (
     Add,
     Commit,
@@ -26,7 +26,6 @@ from protocol.mls.proposals import (
 )
 from protocol.mls.schedule import PSK_EXTERNAL, PSK_RESUMPTION, USAGE_BRANCH, USAGE_REINIT, PskId
 from protocol.mls.state import PendingProposal
-from protocol.mls.tree import RatchetTree, parse_tree
 from protocol.mls.treekem import NewPath
 from tests.protocol.mls.people import AD, DAY_S, NOW_S, Person, group_of
 from tests.protocol.mls.rogue import apply, assert_void, commit_of, with_path, without
@@ -317,6 +316,11 @@ def test_12_4_2_leaf_of_a_path(trio_of_members: list[Group]) -> None:
     path_leaf(trio_of_members, "7.9.2", parent_hash=bytes(32))
 
 
+def test_13_4_leaf_of_a_path_supports_the_groups_extensions() -> None:
+    groups = group_of("ann", "bob", "cat", extensions=((nodes.GROUP_CONTEXT_EXTENSION, b"x"),))
+    path_leaf(groups, "13.4", capabilities=replace(nodes.own_capabilities(), extensions=()))
+
+
 def test_7_3_credentials_in_use_are_supported_by_all(trio_of_members: list[Group]) -> None:
     leaves = [leaf for _, leaf in trio_of_members[0]._epoch.tree.leaves()]
     odd = replace(leaves[0], capabilities=replace(leaves[0].capabilities, credentials=(2,)))
@@ -328,103 +332,3 @@ def test_13_4_all_members_support_the_groups_extensions() -> None:
     ann, bob = group_of("ann", "bob", extensions=((nodes.GROUP_CONTEXT_EXTENSION, b"x"),))
     lacking = rebuilt({"capabilities": replace(nodes.own_capabilities(), extensions=())})
     assert_void(bob, commit_of(ann, "ann", add=[lacking]), "13.4")
-
-
-# Trees
-
-
-@pytest.fixture(scope="module")
-def tree() -> RatchetTree:
-    """A tree of eight with parents: seven have committed once, then the first adds the last, unmerged at node 11."""
-    names = ("ann", "bob", "cat", "dan", "eve", "fay", "gil")
-    groups = group_of(*names)
-    for number, name in enumerate(names):
-        pending = groups[number].commit(
-            authenticated_data=AD, tree_in_welcome=False, entropy=Person(name).entropy, now_s=NOW_S
-        )
-        groups = [pending.next if n == number else apply(g, pending.commit).next for n, g in enumerate(groups)]
-    added = groups[0].commit(
-        add=[Person("hal").key_package().key_package],
-        authenticated_data=AD,
-        tree_in_welcome=False,
-        entropy=Person("ann").entropy,
-        now_s=NOW_S,
-    )
-    return parse_tree(added.ratchet_tree)
-
-
-def refused(tree: RatchetTree, section: str) -> None:
-    with pytest.raises(Invalid, match=section):
-        validation.check_tree(parse_tree(tree.encode()), b"group", 3, (), 0)
-
-
-def test_the_tree_is_valid(tree: RatchetTree) -> None:
-    validation.check_tree(tree, b"group", 3, (), limits.MAX_LIFETIME_S)
-    unmerged = {n: parent.unmerged_leaves for n in range(1, 15, 2) if (parent := tree.parent(n))}
-    assert unmerged == {1: (), 3: (), 5: (), 7: (), 9: (), 11: (7,)}
-
-
-def changed(tree: RatchetTree, node: int, **changes: object) -> RatchetTree:
-    twin = tree.copy()
-    parent = twin.parent(node)
-    assert parent is not None
-    twin.put_parent(node, replace(parent, **changes))  # type: ignore[arg-type]
-    return twin
-
-
-def test_12_4_3_1_keys_of_parents_are_unique(tree: RatchetTree) -> None:
-    refused(changed(tree, 5, encryption_key=tree.encryption_key(0)), "12.4.3.1")
-
-
-@pytest.mark.parametrize("unmerged", [(0,), (70_000,)])
-def test_12_4_3_1_unmerged_leaves_lie_below(tree: RatchetTree, unmerged: tuple[int, ...]) -> None:
-    refused(changed(tree, 11, unmerged_leaves=unmerged), "12.4.3.1")
-
-
-def test_12_4_3_1_unmerged_leaves_are_not_blank(tree: RatchetTree) -> None:
-    twin = tree.copy()
-    twin.put_leaf(7, None)
-    refused(twin, "12.4.3.1")
-
-
-def test_12_4_3_1_unmerged_leaves_are_listed_in_between(tree: RatchetTree) -> None:
-    twin = tree.copy()
-    twin.put_parent(13, ParentNode(crypto.public_key(b"m" * 32), b"", ()))
-    refused(twin, "in between does not list")
-
-
-@pytest.mark.parametrize("field", ["encryption_key", "parent_hash"])
-def test_7_9_2_parent_hashes(tree: RatchetTree, field: str) -> None:
-    for node in (n for n in range(1, 15, 2) if tree.parent(n)):
-        refused(changed(tree, node, **{field: crypto.public_key(b"h" * 32)}), "7.9.2")
-
-
-def test_7_9_2_a_parent_out_of_nowhere(tree: RatchetTree) -> None:
-    twin = tree.copy()
-    twin.put_parent(13, ParentNode(crypto.public_key(b"h" * 32), b"", (7,)))
-    refused(twin, "7.9.2")
-
-
-def test_7_1_parent_keys_of_small_order(tree: RatchetTree) -> None:
-    twin = changed(tree, 11, encryption_key=bytes(32))
-    with without("check_parent_hashes"):
-        refused(twin, "small order")
-
-
-def test_7_3_leaves_of_a_tree(tree: RatchetTree) -> None:
-    with pytest.raises(Invalid, match="LeafNodeTBS"):
-        validation.check_tree(tree, b"other group", 3, (), 0)
-    with pytest.raises(Invalid, match=r"13\.4"):
-        validation.check_tree(tree, b"group", 3, ((0xF777, b""),), 0)
-    with pytest.raises(Invalid, match=r"7\.2"):
-        validation.check_tree(tree, b"group", 2, (), 0)
-    with pytest.raises(Invalid, match=r"7\.2"):
-        validation.check_tree(tree, b"group", 3, (), longest_s=1)
-
-
-def test_7_3_members_of_a_tree_are_distinct() -> None:
-    twice = [parse_exact(rebuilt()[4:], nodes.parse_key_package).leaf for _ in range(2)]
-    with pytest.raises(Invalid, match="signature key"):
-        validation.check_members(twice, ())
-    with pytest.raises(Invalid, match="encryption key"):
-        validation.check_keys_unique(RatchetTree([twice[0].raw, None, twice[0].raw]))
