@@ -10,10 +10,10 @@ from functools import partial
 import trio
 
 from tests.support.proof import Proof
-from tests.support.spine import kills, scenarios, suites, talks
+from tests.support.spine import benches, kills, scenarios, suites, talks
 
 
-async def run(seed: int, rounds: int, model_seconds: float, only: str) -> int:
+async def run(seed: int, rounds: int, model_seconds: float, bench_seconds: float, only: str) -> int:
     """Every promise of the spine; the exit code."""
     proof = Proof("spine", seed, only)
     await proof.show(f"relay killed with -9, {rounds} rounds", partial(kills.relay_killed, seed, rounds))
@@ -31,6 +31,10 @@ async def run(seed: int, rounds: int, model_seconds: float, only: str) -> int:
     await proof.show("C3 killed in the middle of a conversation", partial(scenarios.c3_killed_in_conversation, seed))
     await proof.show("C4 away, and away beyond retention", partial(scenarios.c4_away, seed))
     await proof.show("O1 one command", partial(scenarios.o1_one_command, seed))
+    await proof.show("bench: relay beside the bare engine", partial(benches.throughput, bench_seconds))
+    await proof.show("bench: one message at a time", partial(benches.calm_latency, bench_seconds))
+    await proof.show("bench: seal and open 300 bytes", benches.sealing)
+    await proof.show("bench: memory of an idle connection", benches.idle_memory)
     return proof.conclude()
 
 
@@ -40,9 +44,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--rounds", type=int, default=20, help="kills of each kind")
     parser.add_argument("--model-seconds", type=float, default=600, help="limit of one run of the rules' model")
+    parser.add_argument("--bench-seconds", type=float, default=5, help="length of one measurement")
     parser.add_argument("--only", default="", help="run only the lines whose name holds this")
     arguments = parser.parse_args()
-    return trio.run(run, arguments.seed, arguments.rounds, arguments.model_seconds, arguments.only)
+    return trio.run(
+        run, arguments.seed, arguments.rounds, arguments.model_seconds, arguments.bench_seconds, arguments.only
+    )
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ async def model_tests() -> dict[str, Any]:
     with TemporaryDirectory() as temporary:
         report = Path(temporary) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *MODEL_TESTS]
-        done = await trio.run_process(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        done = await trio.run_process(command, cwd=ROOT, capture_stdout=True, stderr=subprocess.STDOUT, check=False)
         if not report.exists():
             check(False, done.stdout.decode()[-300:])
         suite = ET.parse(report).getroot()
