@@ -303,7 +303,7 @@ class Hub:
             return False
         subscription.is_live = True
         self._live[subscription] = None
-        subscription.owner.send(Live(self.tid, self.head))
+        subscription.owner.send(Live(self.tid, subscription.next - 1))  # the log may be ahead of this hub
         return True
 
     def leave(self, subscription: Subscription) -> None:

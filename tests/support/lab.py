@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import trio
@@ -46,6 +46,7 @@ class FakePeer:
         self.is_decided = False
         self.handler: Handler | None = None
         self._bound = bound
+        self._was_full = False
         self._waiting: list[bytes] = []
 
     @property
@@ -58,6 +59,7 @@ class FakePeer:
         if self.closed is None:
             if self.is_stuck:
                 self._waiting.append(payload)
+                self._was_full = self._was_full or self.buffered_bytes > self._bound
             else:
                 self.frames += decode_frames(payload, from_client=False)
 
@@ -79,15 +81,16 @@ class FakePeer:
 
     def take(self, count: int | None = None) -> None:
         """The kernel takes ``count`` messages that wait, or all (and is not stuck any more)."""
-        was_over = self.buffered_bytes > self._bound
         taken = self._waiting[:count]
         del self._waiting[: len(taken)]
         if count is None:
             self.is_stuck = False
         for payload in taken:
             self.frames += decode_frames(payload, from_client=False)
-        if was_over and self.buffered_bytes <= self._bound // 2 and self.handler is not None:
-            self.handler.on_writable()
+        if self._was_full and self.buffered_bytes <= self._bound // 2:
+            self._was_full = False
+            if self.handler is not None:
+                self.handler.on_writable()
 
 
 class FakeClient:
@@ -141,7 +144,7 @@ class FakeClient:
 
     async def subscribe(
         self, topic: bytes, start: tuple[int, int] | None = None, last: int | None = None
-    ) -> F.SubResult:  # noqa: E501
+    ) -> F.SubResult:
         """SUB of one topic."""
         (result,) = await self.ok(F.Sub(0, (F.Subscription(topic, start, last),)), list[F.SubResult])
         return result
@@ -191,7 +194,7 @@ class Lab:
         peer.handler = connection
         return FakeClient(self, peer, connection)
 
-    async def login(self, person: Person, **changes: object) -> FakeClient:
+    async def login(self, person: Person, **changes: Any) -> FakeClient:
         """A client after its CONNECT."""
         client = self.open()
         client.send(person.connect(client.got(F.Info)[0], **changes))
