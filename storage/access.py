@@ -16,11 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from protocol.errors import Code, Reason
-from protocol.frames import AccessChange, Flag, Role
+from protocol.frames import AccessChange, Role
 from protocol.ids import TopicKind, pair_topic
 from protocol.limits import GROUP_DEVICES_MAX, INBOX_ENTRIES_MAX
 from storage.base import Append, Refused
 from storage.facts import LEFT, Facts, Member
+from storage.flags import COMMIT
 
 NO_CHANGE = AccessChange()
 
@@ -37,7 +38,7 @@ def is_leave(intent: Append) -> bool:
     """An ACCESS entry without COMMIT that removes nobody but its author."""
     access = intent.access
     return (
-        not intent.flags & Flag.COMMIT
+        not intent.flags & COMMIT
         and access is not None
         and access == AccessChange(removed=(intent.account,))
     )  # fmt: skip

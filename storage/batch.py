@@ -141,27 +141,28 @@ class AppendBatch:
                 if n is not None:
                     wanted[n, device.n, id_] = (topic, intent.device, id_)
         query = (
-            "SELECT topic, device, id, generation, offset, ts, digest FROM entries WHERE (topic, device, id) IN ({})"
-        )  # fmt: skip
-        for topic_n, device_n, id_, *stored in sql.select_in(self._connection, query, wanted):
+            "SELECT e.topic, e.device, e.id, e.generation, e.offset, e.ts, e.digest FROM {}"
+            " CROSS JOIN entries e ON e.topic = k.column1 AND e.device = k.column2 AND e.id = k.column3"
+        )
+        for topic_n, device_n, id_, *stored in sql.select_joined(self._connection, query, wanted):
             self._stored[wanted[topic_n, device_n, id_]] = Stored(*stored)
 
     def _load_members(self, intents: Sequence[Append]) -> None:
         """The authors' rows; the whole list where it may change."""
         whole = {i.topic for i in intents if (i.access or i.welcomes) and i.topic in self._topic_n}
         names = {self._topic_n[topic]: topic for topic in self._topic_n}
-        query = (
-            "SELECT m.topic, a.account, m.account, m.role, m.since, m.joined"
-            " FROM members m JOIN accounts a ON a.n = m.account WHERE {}"
-        )
+        columns = "SELECT m.topic, a.account, m.account, m.role, m.since, m.joined FROM"
+        some = "{} CROSS JOIN members m ON m.topic = k.column1 AND m.account = k.column2"
+        names_of = "CROSS JOIN accounts a ON a.n = m.account"
         keys = {
             (self._topic_n[intent.topic], self._devices[intent.device].account_n)
             for intent in intents
             if intent.topic not in whole and intent.topic in self._topic_n and intent.device in self._devices
         }
-        rows = sql.select_in(self._connection, query.replace("{}", "(m.topic, m.account) IN ({})"), keys)
+        rows = sql.select_joined(self._connection, f"{columns} {some} {names_of}", keys)
         numbers = [self._topic_n[topic] for topic in whole]
-        rows += sql.select_in(self._connection, query.replace("{}", "m.topic IN ({})"), numbers)
+        all_of = f"{columns} members m {names_of} WHERE m.topic IN ({{}})"
+        rows += sql.select_in(self._connection, all_of, numbers)
         for topic_n, account, account_n, role, since, joined in rows:
             self._members[names[topic_n]][account] = Member(account, role, since, joined)
             self._account_n[account] = account_n
@@ -198,11 +199,12 @@ class AppendBatch:
     def _load_targets(self, erasing: Sequence[Append]) -> None:
         names = {self._topic_n[intent.topic]: intent.topic for intent in erasing}
         query = (
-            "SELECT e.topic, e.offset, a.account, e.flags FROM entries e JOIN devices d ON d.n = e.device"
-            " JOIN accounts a ON a.n = d.account WHERE e.body IS NOT NULL AND (e.topic, e.offset) IN ({})"
+            "SELECT e.topic, e.offset, a.account, e.flags FROM {}"
+            " CROSS JOIN entries e ON e.topic = k.column1 AND e.offset = k.column2 AND e.body IS NOT NULL"
+            " CROSS JOIN devices d ON d.n = e.device CROSS JOIN accounts a ON a.n = d.account"
         )
         keys = {(self._topic_n[intent.topic], intent.erases) for intent in erasing}
-        for topic_n, offset, account, flags in sql.select_in(self._connection, query, keys):
+        for topic_n, offset, account, flags in sql.select_joined(self._connection, query, keys):
             self._targets[names[topic_n], offset] = Target(account, flags)
 
     # -- decisions -----------------------------------------------------------------------------------------------------

@@ -11,12 +11,11 @@ from typing import Final
 
 import msgspec
 
-from protocol.frames import AccessChange, Flag
+from protocol.frames import AccessChange
 from protocol.ids import TopicKind
 from protocol.limits import ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
 from storage.base import Entry
 
-KEPT: Final = int(Flag.COMMIT | Flag.ACCESS | Flag.DEVICES | Flag.WELCOME)  # what every device must have passed
 FORGET_MS: Final = ID_AGE_MS_MAX + ID_AHEAD_MS_MAX  # of a tombstone's id: it may be stamped a day ahead of its entry
 LEFT: Final = 0  # role of an account that has left, until a commit has removed it from the group as well
 

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from protocol.errors import Code, Reason
-from protocol.frames import Flag
 from protocol.ids import tagged_hash
 from protocol.limits import DEVICES_MAX, ID_BYTES
 from storage.base import Entry, Refused
 from storage.facts import TopicFacts
+from storage.flags import DEVICES
 from storage.ordering import extend
 
 
@@ -52,5 +52,5 @@ def announce(inbox: TopicFacts, new: Publication, now_ms: int) -> tuple[TopicFac
     """The entry flagged DEVICES that tells the account's own devices: (inbox with it, entry, digest)."""
     digest = tagged_hash("list", (new.account, new.version.to_bytes(8, "big"), new.signed))
     author = (new.account, new.device, now_ms.to_bytes(6, "big") + digest[: ID_BYTES - 6])
-    topic, entry = extend(inbox, inbox, author, int(Flag.DEVICES), 0, 0, b"", new.signed, now_ms)
+    topic, entry = extend(inbox, inbox, author, DEVICES, 0, 0, b"", new.signed, now_ms)
     return topic, entry, digest

@@ -28,7 +28,6 @@ from storage.base import (
 )
 from storage.facts import (
     FORGET_MS,
-    KEPT,
     LEFT,
     AccountFacts,
     Facts,
@@ -39,6 +38,7 @@ from storage.facts import (
     Target,
     TopicFacts,
 )
+from storage.flags import KEPT
 from storage.memory_model import Blob, Log, Model
 from storage.memory_people import MemoryAccounts, MemoryBlobs, MemoryKeyPackages
 from storage.ordering import decide, decide_reserve

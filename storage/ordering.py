@@ -24,7 +24,7 @@ import msgspec
 
 from protocol.codec import encode_struct
 from protocol.errors import Code, Reason
-from protocol.frames import Flag, Role, WelcomeHeader
+from protocol.frames import Role, WelcomeHeader
 from protocol.ids import TopicKind, feed_topic, group_topic, id_ms, pair_topic, self_topic
 from protocol.limits import (
     COMMIT_SPACING_MS,
@@ -41,8 +41,9 @@ from protocol.position import chain_hash, chain_start
 from storage import access
 from storage.base import Append, Appended, Entry, Refused
 from storage.facts import LEFT, Facts, Plan, TopicFacts
+from storage.flags import ACCESS, COMMIT, DEVICES, ERASE, NEVER_STORED, PUBLIC, RESET, SEALED, URGENT, WELCOME
 
-_RELAY_ONLY = Flag.EPHEMERAL | Flag.NO_ECHO | Flag.DEVICES | Flag.WELCOME
+_NOT_OF_CLIENTS = NEVER_STORED | DEVICES | WELCOME
 _CONVERSATION = frozenset({TopicKind.GROUP, TopicKind.PAIR, TopicKind.SELF})
 
 
@@ -123,17 +124,17 @@ def _stated(topic: TopicFacts, reason: Reason, text: str, retry_ms: int | None =
 # -- shape: what the flags of an entry may say, by the kind of its topic -----------------------------------------------
 def _shape(kind: TopicKind, intent: Append) -> Refused | None:
     flags = intent.flags
-    if flags & _RELAY_ONLY:
+    if flags & _NOT_OF_CLIENTS:
         return _bad("a flag that no stored entry of a client may have")
-    if bool(flags & Flag.ACCESS) != (intent.access is not None) or bool(flags & Flag.ERASE) != (intent.erases > 0):
+    if bool(flags & ACCESS) != (intent.access is not None) or bool(flags & ERASE) != (intent.erases > 0):
         return _bad("the header does not fit the flags")
-    if intent.welcomes and not flags & Flag.COMMIT:
+    if intent.welcomes and not flags & COMMIT:
         return _bad("Welcomes come with a commit only")
     if kind is TopicKind.INBOX:
-        if flags & ~Flag.URGENT != Flag.SEALED or intent.epoch is not None:
+        if flags & ~URGENT != SEALED or intent.epoch is not None:
             return _bad("an inbox takes sealed entries without an epoch")
     elif kind is TopicKind.FEED:
-        if flags & ~(Flag.URGENT | Flag.ERASE) != Flag.PUBLIC or intent.epoch is not None:
+        if flags & ~(URGENT | ERASE) != PUBLIC or intent.epoch is not None:
             return _bad("a feed takes public entries without an epoch")
     else:
         return _conversation_shape(intent)
@@ -142,10 +143,10 @@ def _shape(kind: TopicKind, intent: Append) -> Refused | None:
 
 def _conversation_shape(intent: Append) -> Refused | None:
     flags = intent.flags
-    commit, change, reset = flags & Flag.COMMIT, flags & Flag.ACCESS, flags & Flag.RESET
-    if flags & (Flag.PUBLIC | Flag.SEALED):
+    commit, change, reset = flags & COMMIT, flags & ACCESS, flags & RESET
+    if flags & (PUBLIC | SEALED):
         return _bad("a conversation takes neither public nor sealed entries")
-    if flags & Flag.ERASE and (commit or change):
+    if flags & ERASE and (commit or change):
         return _bad("an erasure is an entry of its own")
     if reset and (not commit or intent.expect is None):
         return _bad("a reset is a commit that names the head it has seen")
@@ -210,7 +211,7 @@ def _founding_shape(kind: TopicKind, intent: Append) -> Refused | None:
     shape = _shape(kind, intent)
     if shape is not None or kind is TopicKind.FEED:
         return shape
-    if not intent.flags & Flag.COMMIT or intent.flags & Flag.RESET or intent.epoch != (1, 0):
+    if not intent.flags & COMMIT or intent.flags & RESET or intent.epoch != (1, 0):
         return _bad("a conversation is founded by a commit of epoch (1, 0)")
     if access.removes(intent):
         return _bad("nobody can be removed from a conversation that does not exist yet")
@@ -237,7 +238,7 @@ def _founding_roles(kind: TopicKind, intent: Append) -> dict[bytes, int] | Refus
 def _conversation(
     facts: Facts, topic: TopicFacts, intent: Append, now_ms: int, spacing_ms: int
 ) -> Plan | Refused:  # fmt: skip
-    commit, reset, leaving = intent.flags & Flag.COMMIT, intent.flags & Flag.RESET, access.is_leave(intent)
+    commit, reset, leaving = intent.flags & COMMIT, intent.flags & RESET, access.is_leave(intent)
     refusal = _role(facts, intent) or (None if leaving else _fence(topic, intent, now_ms))
     if commit and not reset and not access.removes(intent):
         refusal = refusal or _spacing(topic, intent, now_ms, spacing_ms)
@@ -263,7 +264,7 @@ def _conversation(
 
 def _moved(topic: TopicFacts, intent: Append, now_ms: int) -> TopicFacts:
     """The group after a commit."""
-    reset = bool(intent.flags & Flag.RESET)
+    reset = bool(intent.flags & RESET)
     return msgspec.structs.replace(
         topic, group=topic.group + reset, fence=1 if reset else topic.fence + 1, committed_ms=now_ms,
         strict=reset or access.removes(intent), reserved_by=b"", reserved_until_ms=0,
@@ -273,18 +274,18 @@ def _moved(topic: TopicFacts, intent: Append, now_ms: int) -> TopicFacts:
 def _role(facts: Facts, intent: Append) -> Refused | None:
     assert facts.author is not None
     role = facts.author.role
-    if intent.flags & Flag.RESET and role < Role.ADMIN:
+    if intent.flags & RESET and role < Role.ADMIN:
         return Refused(Code.FORBIDDEN, "starting encryption anew needs an admin of the conversation")
-    if role < Role.MEMBER and not intent.flags & (Flag.COMMIT | Flag.ACCESS):
+    if role < Role.MEMBER and not intent.flags & (COMMIT | ACCESS):
         return Refused(Code.FORBIDDEN, "readers of this conversation do not publish")
     return None
 
 
 def _fence(topic: TopicFacts, intent: Append, now_ms: int) -> Refused | None:
     current = (topic.group, topic.fence)
-    if intent.flags & Flag.RESET:
+    if intent.flags & RESET:
         fits = intent.epoch == (topic.group + 1, 0)
-    elif intent.flags & Flag.COMMIT:
+    elif intent.flags & COMMIT:
         fits = intent.epoch == current
     else:
         graced = not topic.strict and now_ms - topic.committed_ms <= GRACE_MS
@@ -304,12 +305,12 @@ def _spacing(topic: TopicFacts, intent: Append, now_ms: int, spacing_ms: int) ->
 
 # -- all kinds ---------------------------------------------------------------------------------------------------------
 def _erasure(facts: Facts, intent: Append) -> Refused | None:
-    if not intent.flags & Flag.ERASE:
+    if not intent.flags & ERASE:
         return None
     target, author = facts.target, facts.author
     if target is None:
         return Refused(Code.NOT_FOUND, "the entry to erase does not exist, or has no body any more")
-    if target.flags & (Flag.COMMIT | Flag.ACCESS):
+    if target.flags & (COMMIT | ACCESS):
         return _bad("commits and access changes cannot be erased: the group would break")
     if target.account != intent.account and (author is None or author.role < Role.ADMIN):
         return Refused(Code.FORBIDDEN, "only its author or an admin may erase an entry")
@@ -352,7 +353,7 @@ def _append(
         inbox = facts.inboxes[welcome.account].topic
         read_from = min(intent.read_from, entry.offset)
         header = encode_struct(WelcomeHeader(topic.topic, topic.generation, read_from, topic.group, topic.fence))
-        inboxes.append(extend(inbox, inbox, author, int(Flag.WELCOME), 0, 0, header, welcome.body, now_ms))
+        inboxes.append(extend(inbox, inbox, author, WELCOME, 0, 0, header, welcome.body, now_ms))
     return Plan(
         entry, topic, created, changed.members, changed.forgotten, tuple(inboxes), intent.erases,
         tuple(dict.fromkeys(intent.blobs)), changed.change,

@@ -29,7 +29,8 @@ from protocol.limits import (
 from storage import bounds, sql
 from storage.base import Freed
 from storage.engine import Engine
-from storage.facts import FORGET_MS, KEPT
+from storage.facts import FORGET_MS
+from storage.flags import KEPT
 
 NOTHING: Final = Freed(0, 0, 0, 0)
 
@@ -177,7 +178,7 @@ def _forget(connection: Connection, topic_n: int, before_ms: int) -> int:
             else:
                 more = seen == bounds.RETAIN_ROWS
                 after = offset - 1 if more else after
-        sql.execute_in(connection, "DELETE FROM entries WHERE (topic, offset) IN ({})", gone)
+        sql.execute_each(connection, "DELETE FROM entries WHERE topic = ? AND offset = ?", gone)
         looked += seen
     return looked
 

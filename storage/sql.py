@@ -29,32 +29,55 @@ def marks(columns: int, rows: int) -> str:
 
 
 def select_in(connection: Connection, sql: str, keys: Collection[Any], *before: Any) -> list[Any]:
-    """All rows of ``sql``, whose ``{}`` stands for the keys of an ``IN``: values, or tuples of values.
+    """All rows of ``sql``, whose ``{}`` stands for the keys of an ``IN``. Parameters ``before`` come first.
 
     The last piece is filled up with copies of its last key, which an ``IN`` does not mind.
     """
     found: list[Any] = []
-    for text, values in _in_lists(keys):
-        found += connection.exec_driver_sql(sql.format(text), (*before, *values)).fetchall()
+    for piece in _bounded(keys):
+        filled = piece + piece[-1:] * (_size_for(piece) - len(piece))
+        text = sql.format(",".join("?" * len(filled)))
+        found += connection.exec_driver_sql(text, (*before, *filled)).fetchall()
+    return found
+
+
+def select_joined(connection: Connection, sql: str, keys: Collection[tuple[Any, ...]]) -> list[Any]:
+    """All rows of ``sql``, whose ``{}`` stands for a table ``k`` of the keys: ``column1``, ``column2`` …
+
+    A join, since SQLite reads the whole table for an ``IN`` of row values; write it ``{} CROSS JOIN …``, which is how
+    SQLite is told to begin with the keys. The last piece is filled up with NULLs, which equal nothing.
+    """
+    found: list[Any] = []
+    for piece in _bounded(keys):
+        width, size = len(piece[0]), _size_for(piece)
+        values = (*chain.from_iterable(piece), *[None] * (width * (size - len(piece))))
+        text = sql.format(f"(VALUES {marks(width, size)}) AS k")
+        found += connection.exec_driver_sql(text, values).fetchall()
     return found
 
 
 def execute_in(connection: Connection, sql: str, keys: Collection[Any]) -> None:
     """Run ``sql`` for all keys, as ``select_in`` does."""
-    for text, values in _in_lists(keys):
-        connection.exec_driver_sql(sql.format(text), values)
+    for piece in _bounded(keys):
+        filled = piece + piece[-1:] * (_size_for(piece) - len(piece))
+        connection.exec_driver_sql(sql.format(",".join("?" * len(filled))), tuple(filled))
 
 
-def _in_lists(keys: Collection[Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def execute_each(connection: Connection, sql: str, rows: Collection[tuple[Any, ...]]) -> None:
+    """Run ``sql`` once a row; for what is rare."""
+    if rows:
+        connection.exec_driver_sql(sql, list(rows))
+
+
+def _bounded(keys: Collection[Any]) -> Iterator[list[Any]]:
     rest = list(keys)
     while rest:
         piece, rest = rest[: bounds.LOOKUP_KEYS[0]], rest[bounds.LOOKUP_KEYS[0] :]
-        size = min(size for size in bounds.LOOKUP_KEYS if size >= len(piece))
-        piece += piece[-1:] * (size - len(piece))
-        if isinstance(piece[0], tuple):
-            yield "VALUES " + marks(len(piece[0]), size), tuple(chain.from_iterable(piece))
-        else:
-            yield ",".join("?" * size), tuple(piece)
+        yield piece
+
+
+def _size_for(piece: list[Any]) -> int:
+    return min(size for size in bounds.LOOKUP_KEYS if size >= len(piece))
 
 
 def insert_rows(connection: Connection, table: str, columns: str, rows: Sequence[Row], conflict: str = "") -> None:
@@ -104,12 +127,13 @@ def entry_row(topic_n: int, device_n: int, digest: bytes, entry: Entry) -> Row:
 
 def bury(connection: Connection, places: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Make tombstones of entries (topic number, offset), and free the blobs that only they held: (blobs, bytes)."""
-    where = "(topic, offset) IN ({})"
-    execute_in(connection, f"UPDATE entries SET header = NULL, body = NULL WHERE {where}", places)
-    held = {row[0] for row in select_in(connection, f"SELECT blob FROM blob_refs WHERE {where}", places)}
+    here = "WHERE topic = ? AND offset = ?"
+    execute_each(connection, f"UPDATE entries SET header = NULL, body = NULL {here}", places)
+    query = "SELECT r.blob FROM {} CROSS JOIN blob_refs r ON r.topic = k.column1 AND r.offset = k.column2"
+    held = {row[0] for row in select_joined(connection, query, places)}
     if not held:
         return 0, 0
-    execute_in(connection, f"DELETE FROM blob_refs WHERE {where}", places)
+    execute_each(connection, f"DELETE FROM blob_refs {here}", places)
     return free_blobs(connection, held)
 
 
