@@ -58,7 +58,9 @@ def sibling(node: int, leaves: int) -> int:
 
 
 def direct_path(node: int, leaves: int) -> list[int]:
-    """The node's ancestors, the nearest first, the root last."""
+    """The node's ancestors, the nearest first, the root last. ValueError for a node outside the tree."""
+    if not 0 <= node < width(leaves):
+        raise ValueError(f"node {node} is outside a tree of {leaves} leaves")
     path: list[int] = []
     top = root(leaves)
     while node != top:

@@ -14,7 +14,6 @@ from protocol.mls.errors import Invalid
 from protocol.mls.nodes import (
     CREDENTIAL_X509,
     MLS10,
-    SOURCE_COMMIT,
     SOURCE_KEY_PACKAGE,
     SOURCE_UPDATE,
     Extensions,
@@ -108,9 +107,7 @@ def check_successor(old: LeafNode, new: LeafNode) -> None:
 
 
 def check_path_leaf(old: LeafNode, new: LeafNode, suite: int) -> None:
-    """The committer's leaf in an update path (7.3, 12.4.2); its signature and parent hash are checked in `treekem`."""
-    if new.source != SOURCE_COMMIT:
-        raise Invalid("the leaf of the path does not come from a commit (12.4.2)")
+    """The committer's leaf in an update path (7.3, 12.4.2); `treekem` checks its source, parent hash and signature."""
     check_leaf(new, suite)
     check_successor(old, new)
 

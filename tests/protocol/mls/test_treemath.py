@@ -19,6 +19,12 @@ def test_full_size(leaves: int, size: int) -> None:
     assert treemath.full_size(leaves) == size
 
 
+@pytest.mark.parametrize("node", [-1, 7, 70_000])
+def test_paths_of_nodes_outside_the_tree(node: int) -> None:
+    with pytest.raises(ValueError, match="outside a tree of 4 leaves"):
+        treemath.direct_path(node, 4)
+
+
 @given(st.integers(0, 12).map(lambda d: 2**d), st.data())
 def test_paths_and_subtrees_agree(leaves: int, data: st.DataObject) -> None:
     a = data.draw(st.integers(0, leaves - 1)) * 2
