@@ -53,6 +53,7 @@ class Connection:
         self._requests: deque[F.Sub | F.Req] = deque()
         self._request_bytes = 0
         self._is_answering = False
+        self._is_gone = False
         self._catchup = Catchup(
             peer, relay.store.topics, self._settings.outbound_bytes_max, relay.counters, self._spawn
         )
@@ -92,7 +93,7 @@ class Connection:
     @property
     def deadline_ms(self) -> int | None:
         """See ``wheel.Timed``."""
-        return self.session.deadline_ms
+        return None if self._is_gone else self.session.deadline_ms
 
     def on_deadline(self, now_ms: int) -> None:
         """PING after silence, BYE after more of it or where no login came."""
@@ -105,8 +106,8 @@ class Connection:
     # -- sending -------------------------------------------------------------------------------------------------------
     @property
     def is_over(self) -> bool:
-        """BYE was said, or only BYE may follow: nothing else is sent any more."""
-        return self.session.state in (State.CLOSED, State.REFUSED)
+        """The websocket is gone, BYE was said, or only BYE may follow: nothing else is sent any more."""
+        return self._is_gone or self.session.state in (State.CLOSED, State.REFUSED)
 
     def send(self, frame: F.Frame) -> None:
         """Send a frame of this connection's own; dropped when it is over."""
@@ -151,7 +152,7 @@ class Connection:
         self._bye(Close.INTERNAL)
 
     def _bye(self, close: Close, text: str | None = None, websocket_code: int | None = None) -> None:
-        if self.session.state is State.CLOSED:
+        if self._is_gone:
             return
         self._relay.counters.closes[close] += 1
         reconnect_ms = DRAIN_RECONNECT_MS if close is Close.RESTART else L.RECONNECT_MS_MIN
@@ -163,6 +164,7 @@ class Connection:
 
     def _release(self) -> None:
         """Leave every topic and drop what waits; PUBs under way still get stored."""
+        self._is_gone = True
         self._catchup.close()
         self._requests.clear()
         self._request_bytes = 0
@@ -225,8 +227,8 @@ class Connection:
         except StoreAway as error:
             self._refuse_login(frame.rid, Refused(Code.STORE_AWAY, str(error)[:400], retry_ms=RETRY_MS), Close.INTERNAL)
             return
-        if self.session.state is not State.LOGIN:
-            return  # closed meanwhile
+        if self._is_gone:
+            return
         if judgement.verdict is auth.Verdict.REFUSED:
             self._relay.counters.failed_logins += 1
             log.info("login-refused", address=self.peer.address, device=frame.device, code=int(judgement.close))
@@ -245,7 +247,7 @@ class Connection:
             self._handle(held)
 
     def _refuse_login(self, rid: int, refusal: Refused, close: Close) -> None:
-        if self.session.state is State.LOGIN:
+        if not self._is_gone:
             self._relay.counters.errors[refusal.code] += 1
             self.send(_err(rid, refusal))
             self._bye(close, refusal.text)
