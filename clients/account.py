@@ -11,7 +11,7 @@ from clients.connection import Link
 from clients.shelf import Shelf
 from clients.vault import Batch, Vault
 from protocol import limits as L
-from protocol.identity import Device, DeviceList, SigningKey, open_signed, sign_list
+from protocol.identity import Device, DeviceList, SigningKey, is_expired, open_signed, sign_list
 from protocol.ids import Entropy
 from protocol.mls import generate_key_package
 from protocol.requests import PublishList, PutKeyPackages
@@ -44,24 +44,36 @@ def create_identity(vault: Vault, now_ms: int, entropy: Entropy) -> R.Identity:
     return identity
 
 
-async def register(shelf: Shelf, link: Link) -> None:
-    """Publish the first device list at a relay that does not know the account. Raises ``Refusal``, ``LinkDown``."""
-    await link.ask("devices.publish", PublishList(shelf.identity.signed_list), int)
+async def register(shelf: Shelf, link: Link, known_version: int) -> None:
+    """Publish our device list where the relay has none that is in force. Raises ``Refusal``, ``LinkDown``.
+
+    ``known_version``: of the list that the relay has, 0 if none. A list that ran out meanwhile (30 days without a
+    connection) is signed anew first; only primaries can.
+    """
+    devices = open_signed(shelf.identity.signed_list)
+    if is_expired(devices, shelf.clock_ms()) and shelf.identity.root_seed is not None:
+        await _publish_renewed(shelf, link, shelf.identity.root_seed, devices, known_version + 1)
+    else:
+        await link.ask("devices.publish", PublishList(shelf.identity.signed_list), int)
 
 
 async def renew_list(shelf: Shelf, link: Link) -> None:
     """Sign the device list anew when it is a week old, so that it never runs out. Only primaries can."""
     identity = shelf.identity
     devices = open_signed(identity.signed_list)
-    now = shelf.clock_ms()
-    if identity.root_seed is None or now < devices.created_ms + L.DEVICE_LIST_RENEW_MS:
+    if identity.root_seed is None or shelf.clock_ms() < devices.created_ms + L.DEVICE_LIST_RENEW_MS:
         return
+    await _publish_renewed(shelf, link, identity.root_seed, devices, devices.version + 1)
+
+
+async def _publish_renewed(shelf: Shelf, link: Link, root_seed: bytes, devices: DeviceList, version: int) -> None:
+    now = shelf.clock_ms()
     renewed = msgspec.structs.replace(
-        devices, version=devices.version + 1, created_ms=now, expires_ms=now + L.DEVICE_LIST_LIFE_MS
-    )
-    signed = sign_list(renewed, SigningKey(identity.root_seed))
+        devices, version=version, created_ms=now, expires_ms=now + L.DEVICE_LIST_LIFE_MS
+    )  # fmt: skip
+    signed = sign_list(renewed, SigningKey(root_seed))
     await link.ask("devices.publish", PublishList(signed), int)
-    identity.signed_list = signed
+    shelf.identity.signed_list = signed
     shelf.save_identity()
 
 

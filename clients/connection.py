@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import trio
@@ -74,6 +75,8 @@ class Link:
         self._clock_ms = clock_ms
         self._queue: deque[AnyFrame] = deque()
         self._work = trio.Event()
+        self._full = trio.Event()
+        self._over = False
         self._replies: dict[int, Reply] = {}
         self._rid = 0
         self.login = LoginResult(False, 0, 0, 0)
@@ -84,14 +87,28 @@ class Link:
 
     # -- sending -------------------------------------------------------------------------------------------------------
     def submit(self, frame: AnyFrame) -> None:
-        """Queue a frame that is not answered. Frames after the connection went are dropped: they go again later."""
+        """Queue a frame that is not answered. Frames after the connection went are dropped: they go again later.
+
+        A relay that takes nothing for so long that the queue is full costs the connection.
+        """
+        if self._over:
+            return
         if len(self._queue) >= QUEUE_MAX:
-            raise RuntimeError(f"{QUEUE_MAX} frames wait for the relay; the windows above should have stopped this")
+            self._full.set()
+            return
         self._queue.append(frame)
         self._work.set()
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits that what may be lost should not be sent."""
+        return len(self._queue) > QUEUE_MAX // 2
+
     def request(self, frame: AnyFrame, on_reply: Reply) -> None:
         """Queue a frame whose ``rid`` is set here; ``on_reply`` gets the answer, or None when the connection goes."""
+        if self._over:
+            on_reply(None)
+            return
         self._rid += 1
         self._replies[self._rid] = on_reply
         self.submit(msgspec.structs.replace(frame, rid=self._rid))
@@ -124,6 +141,18 @@ class Link:
         self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy
     ) -> LoginResult:  # fmt: skip
         """INFO, CONNECT, OK. Raises ``LinkDown``: final if the relay will never let this device in."""
+        try:
+            with trio.fail_after(L.LOGIN_MS / 1000):
+                self.login = await self._log_in(key, account, list_version, agent, entropy)
+        except trio.TooSlowError:
+            raise LinkDown("the relay did not answer the login in time") from None
+        except (ConnectionClosed, RemoteProtocolError) as error:
+            raise _why(error) from None
+        return self.login
+
+    async def _log_in(
+        self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy
+    ) -> LoginResult:  # fmt: skip
         info = await self._expect(Info)
         if VERSION not in info.versions:
             raise LinkDown("the relay speaks no version of the protocol that this client does; update it", final=True)
@@ -135,8 +164,7 @@ class Link:
         await self._socket.send_message(self._session.send(connect))
         reply = await self._expect(Ok)
         self._rid = 1
-        self.login = decode_struct(reply.result, LoginResult)
-        return self.login
+        return decode_struct(reply.result, LoginResult)
 
     async def _expect(self, wanted: type[T]) -> T:
         """Wait for a frame of the greeting. An ERR or BYE ends the attempt."""
@@ -162,12 +190,14 @@ class Link:
             async with open_tasks(_ENDS) as nursery:
                 nursery.start_soon(self._write)
                 nursery.start_soon(self._tick)
+                nursery.start_soon(self._guard)
                 while True:
                     frames = self._session.receive(await self._message(), self._clock_ms())
                     await on_frames([frame for frame in frames if not self._handled(frame)])
         except _ENDS as error:
             raise _why(error) from None
         finally:
+            self._over = True
             replies, self._replies = self._replies, {}
             for on_reply in replies.values():
                 on_reply(None)
@@ -204,6 +234,10 @@ class Link:
             size += need
         self._session.sent(frames)
         return encode_struct(frames[0]) if len(frames) == 1 else encode_batch(list(frames))
+
+    async def _guard(self) -> None:
+        await self._full.wait()
+        raise LinkDown(f"{QUEUE_MAX} frames wait, and the relay takes none")
 
     async def _tick(self) -> None:
         while self._session.state is not State.CLOSED:
@@ -250,16 +284,41 @@ def _closed(error: ConnectionClosed) -> LinkDown:
 
 @asynccontextmanager
 async def open_link(url: str, clock_ms: Callable[[], int]) -> AsyncIterator[Link]:
-    """Open a websocket to a relay; log in with ``Link.log_in``. Raises ``LinkDown`` if it cannot be reached."""
+    """Open a websocket to a relay; log in with ``Link.log_in``. Raises ``LinkDown`` if it cannot be reached.
+
+    ``clock_ms`` need only go forward: it tells silence from life.
+    """
+    if not _is_address(url):
+        raise LinkDown(f"{url} is no address of a relay, like ws://127.0.0.1:7420/ws", final=True)
+    down: LinkDown | None = None
     try:
         async with open_websocket_url(
             url, subprotocols=[SUBPROTOCOL], max_message_size=L.MESSAGE_BYTES_MAX, message_queue_size=64,
             connect_timeout=L.HANDSHAKE_MS / 1000, disconnect_timeout=2,
         ) as socket:  # fmt: skip
-            if socket.subprotocol != SUBPROTOCOL:
-                raise LinkDown(f"{url} is no Chappe relay (it does not speak {SUBPROTOCOL})")
-            yield Link(socket, Session(Side.CLIENT, clock_ms()), clock_ms)
-    except (OSError, HandshakeError, ConnectionRejected) as error:
+            try:
+                if socket.subprotocol != SUBPROTOCOL:
+                    raise LinkDown(f"{url} is no Chappe relay (it does not speak {SUBPROTOCOL})")
+                yield Link(socket, Session(Side.CLIENT, clock_ms()), clock_ms)
+            except LinkDown as error:
+                down = error
+                raise
+    except (OSError, HandshakeError, ConnectionRejected, ConnectionClosed) as error:
+        if down is not None:
+            raise down from None  # whatever closing it brought, this is why it ended
+        if isinstance(error, ConnectionClosed):
+            raise _closed(error) from None
         raise LinkDown(f"{url} cannot be reached: {str(error) or type(error).__name__}") from None
-    except ConnectionClosed as error:
-        raise _closed(error) from None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
+
+
+def monotonic_ms() -> int:
+    """Milliseconds that only go forward, from any start: trio's clock."""
+    return int(trio.current_time() * 1000)

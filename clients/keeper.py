@@ -7,12 +7,14 @@ for good ends it; the client then goes on without a connection.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from math import inf
 
 import trio
 
 from clients import account as accounts
 from clients import records as R
-from clients.connection import Link, LinkDown, Refusal, open_link
+from clients.connection import Link, LinkDown, Refusal, monotonic_ms, open_link
 from clients.engine import Engine
 from clients.events import AnyNotice, Connected, Disconnected
 from clients.records import Status
@@ -20,12 +22,14 @@ from clients.tasks import open_tasks
 from protocol import limits as L
 from protocol.codec import decode_struct
 from protocol.errors import RemoteProtocolError
-from protocol.frames import AnyFrame, Evt, Pub, Subscription
+from protocol.frames import AnyFrame, Evt, Pub
+from protocol.identity import open_signed
 from protocol.requests import DevicesChanged, KeyPackagesLow, PutBlob
 
 AGENT = "chappe/0.1"
 RECEIPT_DELAY_MS = 150  # a burst of messages is answered by one receipt
 PENDING_WRITES_MAX = 1000  # reading from the relay waits above this many unwritten notes
+INBOX_RETRY_MS = 1000  # until what waits in the inbox is tried again, where the relay names no time
 SETTLED_S = 5  # a connection that lasted longer was a good one: back-off starts over
 
 
@@ -38,7 +42,8 @@ class Keeper:
         self._url = url
         self._notify = notify
         self._inbox_work = trio.Event()
-        self._timers: set[tuple[str, bytes]] = set()
+        self._timers: dict[tuple[str, bytes], float] = {}  # (kind, topic) -> when it rings, by trio's clock
+        self._refilling = False
         self._nursery: trio.Nursery | None = None
         self._drop_link: trio.CancelScope | None = None
         clock_ms = engine.shelf.clock_ms
@@ -50,27 +55,36 @@ class Keeper:
         engine.inbox.joined = self._joined
         engine.event = self._event
         engine.restart = self._restart
+        engine.later = self._later
 
     # -- what the engine asks for --------------------------------------------------------------------------------------
     def _timer(self, kind: str, topic: bytes, delay_ms: float, action: Callable[[bytes], None]) -> None:
-        """Do something about a topic in a while; once, however often it is asked for meanwhile."""
-        if self._nursery is not None and (kind, topic) not in self._timers:
-            self._timers.add((kind, topic))
-            self._nursery.start_soon(self._ring, kind, topic, delay_ms, action)
+        """Do something about a topic in a while; once, at the earliest of the times asked for meanwhile."""
+        at, key = trio.current_time() + max(delay_ms, 0) / 1000, (kind, topic)
+        if self._nursery is not None and at < self._timers.get(key, inf):
+            self._timers[key] = at
+            self._nursery.start_soon(self._ring, key, at, action)
 
-    async def _ring(self, kind: str, topic: bytes, delay_ms: float, action: Callable[[bytes], None]) -> None:
-        await trio.sleep(max(delay_ms, 0) / 1000)
-        self._timers.discard((kind, topic))
-        action(topic)
+    async def _ring(self, key: tuple[str, bytes], at: float, action: Callable[[bytes], None]) -> None:
+        await trio.sleep_until(at)
+        if self._timers.get(key) == at:
+            del self._timers[key]
+            action(key[1])
+
+    def _later(self, delay_ms: int, action: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await trio.sleep(delay_ms / 1000)
+            action()
+
+        if self._nursery is not None:
+            self._nursery.start_soon(wait)
 
     def _founded(self, topic: bytes) -> None:
-        talk = self.engine.shelf.conversations[topic]
-        self.engine.subscribe([Subscription(topic, (talk.generation, talk.cursor))])
+        self.engine.follow([topic])
 
     def _joined(self, talk: R.Conversation) -> None:
-        if talk.topic not in self.engine.tids.values():
-            self.engine.subscribe([Subscription(talk.topic, (talk.generation, talk.cursor))])
-        self.engine.outbox.pump(talk.topic)
+        self.engine.follow([talk.topic])
+        self.engine.outbox.passed(talk.topic, talk.cursor)
         self._roster_changed(talk.topic)
 
     def _roster_changed(self, topic: bytes) -> None:
@@ -79,6 +93,8 @@ class Keeper:
         talk = self.engine.shelf.conversations[topic]
         if talk.status == Status.LOCKED:
             self._timer("readmit", topic, talk.readmit_at_ms - self.engine.shelf.clock_ms(), self._readmit)
+        if talk.status in (Status.LOCKED, Status.WAITING):
+            self._inbox_work.set()  # a Welcome may have waited for this
 
     def _readmit(self, topic: bytes) -> None:
         talk = self.engine.shelf.conversations[topic]
@@ -103,7 +119,7 @@ class Keeper:
             return
         if evt.name == "keypackages.low":
             left = decode_struct(evt.payload, KeyPackagesLow).left
-            self._nursery.start_soon(self._upkeep, self.engine.link, left)
+            self._nursery.start_soon(self._refill, self.engine.link, left)
         elif evt.name == "devices":
             changed = decode_struct(evt.payload, DevicesChanged).account
             self._nursery.start_soon(self._learn, changed)
@@ -114,7 +130,10 @@ class Keeper:
             try:
                 await self.engine.directory.fetch(link, [account])
             except (LinkDown, Refusal, RemoteProtocolError):
-                return
+                return  # asked again after the next login
+            for talk in self.engine.shelf.conversations.values():
+                if account in talk.roster:
+                    self._timer("judge", talk.topic, 0, self._judge_soon)
 
     def _restart(self) -> None:
         if self._drop_link is not None:
@@ -130,15 +149,15 @@ class Keeper:
             while True:
                 started = trio.current_time()
                 try:
-                    reason, wait_ms = await self._connection(), 0
+                    await self._connection()
                 except LinkDown as error:
                     if error.final:
                         self._notify(Disconnected(reason=error.reason, retry_ms=None))
                         return
                     tries = 0 if trio.current_time() - started > SETTLED_S else tries + 1
-                    reason, wait_ms = error.reason, self._wait_ms(error, tries)
-                self._notify(Disconnected(reason=reason, retry_ms=wait_ms))
-                await trio.sleep(wait_ms / 1000)
+                    wait_ms = self._wait_ms(error, tries)
+                    self._notify(Disconnected(reason=error.reason, retry_ms=wait_ms))
+                    await trio.sleep(wait_ms / 1000)
 
     def _wait_ms(self, error: LinkDown, tries: int) -> int:
         """Full jitter over a doubling bound, after the delay that the relay asked for, if it did."""
@@ -146,10 +165,11 @@ class Keeper:
         jitter = int.from_bytes(self.engine.shelf.entropy(4), "big") * bound // 2**32
         return (error.retry_ms or 0) + jitter
 
-    async def _connection(self) -> str:
+    async def _connection(self) -> None:
+        """One connection from beginning to end; always ends with ``LinkDown``."""
         engine, shelf = self.engine, self.engine.shelf
-        async with open_link(self._url, shelf.clock_ms) as link:
-            version = 0 if shelf.account not in shelf.lists else shelf.lists[shelf.account].version
+        async with open_link(self._url, monotonic_ms) as link:
+            version = open_signed(shelf.identity.signed_list).version
             login = await link.log_in(shelf.device, shelf.account, version, AGENT, shelf.entropy)
             try:
                 with trio.CancelScope() as scope:
@@ -157,21 +177,24 @@ class Keeper:
                     async with open_tasks((LinkDown,)) as nursery:
                         nursery.start_soon(link.run, self._frames)
                         if not login.registered:
-                            await self._register(link)
+                            await self._register(link, login.list_version)
                         self._attached(link)
                         nursery.start_soon(self._upkeep, link, login.key_packages)
                         nursery.start_soon(self._work_inbox, link)
-                return "the relay broke the order of a conversation; connecting anew"
+                raise LinkDown("the relay broke the order of a conversation")
             finally:
                 self._drop_link = None
                 engine.detach()
                 self.link_changed = trio.Event()
 
-    async def _register(self, link: Link) -> None:
+    async def _register(self, link: Link, known_version: int) -> None:
         try:
-            await accounts.register(self.engine.shelf, link)
+            await accounts.register(self.engine.shelf, link, known_version)
         except Refusal as error:
-            raise LinkDown(f"the relay does not register this account: {error.text}", final=True) from None
+            text = f"the relay does not register this account: {error.text}"
+            raise LinkDown(text, retry_ms=error.retry_ms, final=error.retry_ms is None) from None
+        except RemoteProtocolError as error:
+            raise LinkDown(f"the relay broke the protocol: {error.text}") from None
 
     def _attached(self, link: Link) -> None:
         self.engine.attach(link)
@@ -195,7 +218,10 @@ class Keeper:
         try:
             for blob in blobs:
                 await link.ask("blobs.put", PutBlob(blob.hash, blob.data), type(None))
-        except (LinkDown, RemoteProtocolError):
+        except LinkDown:
+            return
+        except RemoteProtocolError:
+            self._restart()
             return
         except Refusal as error:
             reply(error.err)
@@ -209,17 +235,32 @@ class Keeper:
             await self.engine.shelf.journal.flushed()
 
     async def _upkeep(self, link: Link, left: int) -> None:
-        try:
+        with suppress(LinkDown, Refusal, RemoteProtocolError):  # done again after the next login
             await accounts.renew_list(self.engine.shelf, link)
+        await self._refill(link, left)
+
+    async def _refill(self, link: Link, left: int) -> None:
+        """Key packages run low one by one, and the relay says so each time: refill once."""
+        if self._refilling:
+            return
+        self._refilling = True
+        try:
             await accounts.refill_key_packages(self.engine.shelf, link, left)
         except (LinkDown, Refusal, RemoteProtocolError):
             return  # done again after the next login
+        finally:
+            self._refilling = False
 
     async def _work_inbox(self, link: Link) -> None:
         while True:
             self._inbox_work = trio.Event()
             try:
                 await self.engine.inbox.work(link)
-            except (LinkDown, Refusal):
+            except LinkDown:
                 return
-            await self._inbox_work.wait()
+            except RemoteProtocolError as error:
+                raise LinkDown(f"the relay broke the protocol: {error.text}") from None
+            except Refusal as error:
+                await trio.sleep((error.retry_ms or INBOX_RETRY_MS) / 1000)
+            else:
+                await self._inbox_work.wait()
