@@ -184,17 +184,30 @@ class Client:
 
     # -- conversations -------------------------------------------------------------------------------------------------
     async def pair(self, account: bytes) -> Conversation:
-        """The conversation with another account, founded if it is new. Messages may be sent at once."""
+        """The conversation with another account, founded if it is new. Messages may be sent at once.
+
+        Raises ``CannotAdd`` if they cannot be added, or if one of you has left it: that cannot be undone yet.
+        """
         if account == self.account:
             raise CannotAdd("a conversation of two needs somebody else")
         topic = pair_topic(self.account, account)
-        known = self.engine.shelf.conversations.get(topic)
-        if known is None or known.status in (Status.REMOVED, Status.LEFT):
+        if self._may_found(topic):
             additions = await self.claim([account])
-            plan = R.Plan(TopicKind.PAIR, create_peer=account, add=additions, roles=((account, Role.OWNER),))
-            if topic not in self.engine.shelf.conversations:  # a Welcome may have come meanwhile
+            if self._may_found(topic):  # a Welcome may have come meanwhile
+                plan = R.Plan(TopicKind.PAIR, create_peer=account, add=additions, roles=((account, Role.OWNER),))
                 await self._found(R.Conversation(topic, TopicKind.PAIR, Status.FOUNDING), plan)
         return Conversation(self, topic)
+
+    def _may_found(self, topic: bytes) -> bool:
+        """Whether a pair has still to be founded: it is unknown here, or founding it failed before."""
+        known = self.engine.shelf.conversations.get(topic)
+        if known is None or (known.status == Status.REMOVED and not known.cursor):
+            return True
+        if known.kind != TopicKind.PAIR:
+            raise CannotAdd("a conversation that is no pair goes by this pair's topic; do not trust who invited you")
+        if known.status in (Status.REMOVED, Status.LEFT):
+            raise CannotAdd("this conversation of two was left, and cannot be entered again; start a group instead")
+        return False
 
     async def group(self, accounts_: list[bytes], title: str) -> Conversation:
         """Found a group with some accounts. Raises ``CannotAdd`` if one of them cannot be added."""

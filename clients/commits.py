@@ -1,8 +1,13 @@
 """Changing a conversation's group: making commits, applying those of others, joining by Welcome.
 
-Rule 1.  A commit that fails a check which every member makes alike is *void*: the state stays, the fence moves on.
+Rule 1.  A commit that fails a check which every member makes alike is *void*: the state stays, the fence moves on. Its
+         author makes the same checks when the echo comes.
 Rule 2.  A valid commit that only we cannot open locks the conversation; we ask to be re-admitted.
 Rule 3.  An own commit takes effect when its echo comes; until then its state waits in slot NEXT.
+Rule 4.  A leaf's signature key is the device that its credential names. What a conversation is (a pair, own devices)
+         follows from its topic: nobody else may be in it.
+Rule 5.  A commit that takes leaves out says so in its access change, so that the relay admits no message of the past
+         epoch after it, which nobody could open.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 import hashlib
 
 from clients import records as R
-from clients.events import Changed, Joined, Locked, Removed, Voided
+from clients.events import Changed, Joined, Locked, Missing, Removed, Voided
 from clients.groups import NEXT, NOW
 from clients.records import Status
 from clients.sealing import open_tree, seal_tree
@@ -18,9 +23,9 @@ from clients.shelf import Shelf
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import RemoteProtocolError
-from protocol.frames import AccessChange, Bundle, Create, Flag, Msg, Role, Welcome
-from protocol.ids import TopicKind
-from protocol.mls import Applied, CannotOpen, Group, Member, MlsError, StaleMessage, VoidCommit
+from protocol.frames import AccessChange, Bundle, Create, Flag, GapReason, Msg, Role, Welcome
+from protocol.ids import TopicKind, pair_topic, self_topic
+from protocol.mls import CannotOpen, Group, Member, MlsError, StaleMessage, VoidCommit
 from protocol.mls.welcome import parse_welcome
 from protocol.position import authenticated_data
 
@@ -37,6 +42,11 @@ def identity_of(account: bytes, device: bytes) -> bytes:
 def split(identity: bytes) -> tuple[bytes, bytes]:
     """(account, device) of a credential; (b"", b"") if it is none of ours."""
     return (identity[:32], identity[32:]) if len(identity) == 64 else (b"", b"")
+
+
+def is_genuine(member: Member) -> bool:
+    """Whether a leaf's key is that of the device which its credential names: or anybody could speak in its name."""
+    return split(member.identity)[1] == member.signature_key
 
 
 def accounts_of(members: tuple[Member, ...]) -> set[bytes]:
@@ -65,24 +75,24 @@ class Commits:
         if plan is None:
             raise Moot
         group = self._found(talk) if plan.create_kind else self._shelf.groups.get(talk.topic)
-        if group is None:
+        if group is None or (plan.create_kind and talk.status != Status.FOUNDING):
             raise Moot
-        removed = set(plan.remove) & accounts_of(group.members)
+        present = accounts_of(group.members)
+        removed = set(plan.remove) & (present | set(talk.roster))
         renewed = {(a, d) for a, d in plan.renew if self._added_at(talk, a, d) < plan.fence}
-        if plan.renew and not renewed:
+        if (plan.renew and not renewed) or (plan.remove and not removed):
             raise Moot
-        leaves = [
-            m.leaf for m in group.members if split(m.identity)[0] in removed or split(m.identity) in renewed
-        ]  # fmt: skip
-        present = {split(m.identity) for m in group.members if m.leaf not in leaves}
-        additions = [a for a in plan.add if (a.account, a.device) not in present]
-        if (plan.add and not additions) or (plan.remove and not leaves):
+        back = {a.account for a in plan.add if a.account not in talk.roster}  # has left, and a leaf is still there
+        out = [m for m in group.members if split(m.identity)[0] in removed | back or split(m.identity) in renewed]
+        staying = {split(m.identity) for m in group.members if m not in out}
+        additions = [a for a in plan.add if (a.account, a.device) not in staying]
+        if plan.add and not additions:
             raise Moot
-        change = self._access_change(talk, plan, additions)
+        change = self._access_change(talk, plan, additions, out)
         row.header = encode_struct(change) if change != AccessChange() else b""
         row.flags = Flag.COMMIT | (Flag.ACCESS if row.header else 0)
         row.group, row.fence = talk.group, talk.fence
-        self._build(talk, row, group, additions, leaves, fold(talk.roster, change))
+        self._build(talk, row, group, additions, [m.leaf for m in out], fold(talk.roster, change))
 
     def _build(
         self, talk: R.Conversation, row: R.Outgoing, group: Group, additions: list[R.Addition], leaves: list[int],
@@ -99,7 +109,7 @@ class Commits:
             row.blobs = (R.Blob(blob_hash, blob),)
             return {R.ANCHOR_EXTENSION: encode_struct(R.Anchor(
                 talk.topic, talk.kind, talk.generation, talk.cursor, talk.chain, talk.group, talk.fence + 1,
-                tuple(sorted(roster.items())), plan.title or talk.title, blob_hash, key,
+                tuple(sorted(roster.items())), plan.title or talk.title, blob_hash, key, talk.left,
             ))}  # fmt: skip
 
         pending = group.commit(
@@ -120,13 +130,18 @@ class Commits:
     def _added_at(self, talk: R.Conversation, account: bytes, device: bytes) -> int:
         return self.added_at.get((talk.topic, identity_of(account, device)), -1)
 
-    def _access_change(self, talk: R.Conversation, plan: R.Plan, additions: list[R.Addition]) -> AccessChange:
+    def _access_change(
+        self, talk: R.Conversation, plan: R.Plan, additions: list[R.Addition], out: list[Member]
+    ) -> AccessChange:
         roles = dict(plan.roles)
         new = {a.account for a in additions} - set(talk.roster)
         if plan.create_kind:
             new.discard(self._shelf.account)
         added = tuple(sorted((account, roles.get(account, Role.MEMBER)) for account in new))
-        return AccessChange(added=added, removed=tuple(sorted(set(plan.remove) & set(talk.roster))))
+        removed = set(plan.remove) & {*talk.roster, *talk.left}
+        known = (new | set(talk.roster)) - removed
+        devices = tuple(sorted(split(m.identity) for m in out if split(m.identity)[0] in known))
+        return AccessChange(added, tuple(sorted(removed)), devices_removed=devices)
 
     def _found(self, talk: R.Conversation) -> Group:
         shelf = self._shelf
@@ -140,24 +155,46 @@ class Commits:
     # -- applying ------------------------------------------------------------------------------------------------------
     def entry(self, talk: R.Conversation, msg: Msg, change: AccessChange, mine: R.Outgoing | None) -> None:
         """A commit of the log. ``talk.roster`` is still the one before it; it is folded here."""
-        if msg.fence < talk.first_fence:
-            talk.roster = fold(talk.roster, change)
-            return  # before our first epoch: hashed and skipped
         before, talk.roster = talk.roster, fold(talk.roster, change)
-        talk.past_fence = None if change.removed else msg.fence
+        talk.left = tuple(account for account in talk.left if account not in {*change.removed, *dict(change.added)})
+        if msg.fence < talk.first_fence and not msg.flags & Flag.RESET:
+            return  # before our first epoch: hashed and skipped
+        strict = bool(change.removed or change.devices_removed)
+        talk.past_fence = None if strict else msg.fence
         talk.fence = msg.fence + 1
-        if mine is not None and mine.work == R.Work.COMMIT:
-            self._adopt(talk, msg, change, before)
+        if msg.flags & Flag.RESET:
+            talk.group += 1  # a fresh group for the same topic: its author lets us in again
+            if talk.status == Status.ACTIVE:
+                self.lock(talk)
+        elif mine is not None and mine.work == R.Work.COMMIT:
+            self._adopt(talk, msg, change, before, mine)
         elif talk.status == Status.ACTIVE:
             self._apply(talk, msg, change)
 
-    def _adopt(self, talk: R.Conversation, msg: Msg, change: AccessChange, before: dict[bytes, int]) -> None:
-        group = self._shelf.groups.advance(talk.topic)
+    def _adopt(
+        self, talk: R.Conversation, msg: Msg, change: AccessChange, before: dict[bytes, int], mine: R.Outgoing
+    ) -> None:
+        shelf = self._shelf
+        now, following = shelf.groups.get(talk.topic), shelf.groups.get(talk.topic, NEXT)
+        made = mine.attempts[-1].body_hash == hashlib.sha256(msg.body).digest()
+        if now is None or talk.status not in (Status.ACTIVE, Status.FOUNDING):
+            return
+        if following is None or not made:  # the relay had refused these bytes, so the state after them is gone
+            self.lock(talk)
+            return
+        reason = self._fault(talk, msg, change, now.me, now.members, following.members)
+        if reason:
+            shelf.groups.put(talk.topic, None, NEXT, epoch=True)
+            shelf.journal.tell(Voided(topic=talk.topic, by=msg.account, reason=reason))
+            return
+        group = shelf.groups.advance(talk.topic)
+        for member in set(group.members) - set(now.members):
+            self.added_at[talk.topic, member.identity] = msg.fence
         if talk.status == Status.FOUNDING:
             talk.status = Status.ACTIVE
             talk.first_fence = talk.fence
             talk.past_fence = None
-            self._shelf.journal.tell(
+            shelf.journal.tell(
                 Joined(topic=talk.topic, by=msg.account, members=tuple(sorted(accounts_of(group.members))))
             )
         else:
@@ -178,51 +215,60 @@ class Commits:
         bound = authenticated_data(talk.topic, msg.id, msg.flags, msg.ttl, msg.header, talk.group, msg.fence)
         try:
             applied = group.apply(msg.body, authenticated_data=bound, now_s=shelf.clock_ms() // 1000)
-            reason = self._roster_fault(msg, change, applied, group, talk.roster)
         except CannotOpen:
             self.lock(talk)
             return
         except (VoidCommit, StaleMessage) as error:
-            reason = str(error)
+            shelf.journal.tell(Voided(topic=talk.topic, by=msg.account, reason=str(error)))
+            return
+        after = (*(m for m in group.members if m not in applied.removed), *applied.added)
+        reason = self._fault(talk, msg, change, applied.committer, group.members, after)
         if reason:
             shelf.journal.tell(Voided(topic=talk.topic, by=msg.account, reason=reason))
         elif applied.removed_self:
             self._put_out(talk, msg.account)
         else:
-            following = applied.next.drop_past() if change.removed else applied.next
+            following = applied.next.drop_past() if talk.past_fence is None else applied.next
             shelf.groups.put(talk.topic, following, NOW, epoch=True)
             for member in applied.added:
                 self.added_at[talk.topic, member.identity] = msg.fence
-            accounts = accounts_of(group.members)
-            added = tuple(sorted(accounts_of(applied.added) - accounts))
-            removed = tuple(sorted(accounts - accounts_of(applied.next.members)))
-            self._tell_change(talk, msg.account, added, removed)
+            accounts, here = accounts_of(group.members), accounts_of(after)
+            self._tell_change(talk, msg.account, tuple(sorted(here - accounts)), tuple(sorted(accounts - here)))
 
-    @staticmethod
-    def _roster_fault(msg: Msg, change: AccessChange, applied: Applied, before: Group, roster: dict[bytes, int]) -> str:
-        """Why the commit does not fit what the entry says; the same answer for every member.
+    def _fault(
+        self, talk: R.Conversation, msg: Msg, change: AccessChange, committer: Member, before: tuple[Member, ...],
+        after: tuple[Member, ...],
+    ) -> str:  # fmt: skip
+        """Why a commit does not fit what its entry and its conversation say; the same answer for every member.
 
-        ``roster`` is the access list after the entry: an account that is on it may not be put out of the group.
+        ``talk.roster`` is the access list after the entry: an account that is on it may not be put out of the group.
         """
-        if split(applied.committer.identity) != (msg.account, msg.device):
+        if split(committer.identity) != (msg.account, msg.device):
             return "the commit was made by another member than the entry says"
-        here, gone = accounts_of(applied.next.members), set(change.removed)
+        was, here = accounts_of(before), accounts_of(after)
         added = {account for account, _ in change.added}
-        newcomers = accounts_of(applied.added) - accounts_of(before.members)
-        if any(split(member.identity) == (b"", b"") for member in applied.added):
-            return "it adds a leaf that names no account"
-        if not newcomers <= added or not added <= here:
+        if not all(is_genuine(member) for member in after):
+            return "it adds a leaf whose key is not the device that it names"
+        if not here - was <= added or not added <= here:
             return "the accounts added to the group are not those added to the access list"
-        if gone & here:
+        if set(change.removed) & here:
             return "an account is removed from the access list and stays in the group"
-        if (accounts_of(before.members) - here) & set(roster):
+        if (was - here) & set(talk.roster):
             return "it puts an account out of the group that stays on the access list"
-        return ""
+        return "" if self._fits(talk.kind, talk.topic, here) else "it lets somebody into a conversation that is closed"
+
+    def _fits(self, kind: int, topic: bytes, accounts: set[bytes]) -> bool:
+        """Whether these accounts may be in a conversation of a kind."""
+        me = self._shelf.account
+        if kind == TopicKind.PAIR:
+            return all(account == me or pair_topic(me, account) == topic for account in accounts)
+        return kind == TopicKind.GROUP or (kind == TopicKind.SELF and topic == self_topic(me) and accounts == {me})
 
     def _put_out(self, talk: R.Conversation, by: bytes) -> None:
         """Our leaf is gone. With our account still on the roster we are being re-admitted: a Welcome comes."""
         if self._shelf.account in talk.roster:
             talk.status = Status.WAITING
+            talk.lost_at = talk.cursor
             self._shelf.groups.forget(talk.topic)
         else:
             self.close(talk, Status.REMOVED, by)
@@ -230,6 +276,7 @@ class Commits:
     def lock(self, talk: R.Conversation) -> None:
         """We alone cannot go on: drop the state and ask to be re-admitted."""
         talk.status = Status.LOCKED
+        talk.lost_at = talk.cursor
         talk.readmit_tries = 0
         talk.readmit_at_ms = self._shelf.clock_ms()
         self._shelf.groups.forget(talk.topic)
@@ -238,6 +285,7 @@ class Commits:
 
     def close(self, talk: R.Conversation, status: Status, by: bytes) -> None:
         """We are out: drop every secret of the conversation."""
+        talk.lost_at = talk.cursor if talk.status == Status.ACTIVE else talk.lost_at
         talk.status = status
         self._shelf.groups.forget(talk.topic)
         self._shelf.save(talk)
@@ -270,25 +318,51 @@ class Commits:
             shelf.drop_package(package.ref)
         return talk
 
-    def _joined(self, anchor: R.Anchor, group: Group, welcome: R.PendingWelcome) -> R.Conversation:
-        shelf = self._shelf
-        known = shelf.conversations.get(anchor.topic)
+    def is_early(self, welcome: R.PendingWelcome) -> bool:
+        """Whether we are still in the conversation and have not read up to where this Welcome lets us in again.
+
+        What lies before can be opened with the present state only, so the Welcome waits.
+        """
+        talk = self._shelf.conversations.get(welcome.topic)
+        if talk is None or talk.status != Status.ACTIVE:
+            return False
+        _, anchor = self.anchor_of(welcome)
+        return (anchor.group, anchor.fence) > (talk.group, talk.fence)
+
+    def _check_welcome(self, anchor: R.Anchor, group: Group, welcome: R.PendingWelcome) -> None:
+        known, members = self._shelf.conversations.get(anchor.topic), group.members
+        here = accounts_of(members)
         if anchor.topic != welcome.topic or group.group_id != anchor.topic + anchor.group.to_bytes(8, "big"):
             raise RemoteProtocolError("a Welcome that came for another conversation", fatal=False)
-        if known is not None and known.status == Status.ACTIVE and anchor.fence <= known.fence:
+        if not all(is_genuine(member) for member in members) or welcome.by not in here:
+            raise RemoteProtocolError("a Welcome with a forged member, or by somebody who is none", fatal=False)
+        if not self._fits(anchor.kind, anchor.topic, here | {account for account, _ in anchor.roster}):
+            raise RemoteProtocolError("a Welcome with people who cannot be in this conversation", fatal=False)
+        if known is None:
+            return
+        since = known.fence if known.status == Status.ACTIVE else known.first_fence
+        if known.kind != anchor.kind or (anchor.group, anchor.fence) <= (known.group, since):
             raise RemoteProtocolError("a Welcome that is older than what is known", fatal=False)
+
+    def _joined(self, anchor: R.Anchor, group: Group, welcome: R.PendingWelcome) -> R.Conversation:
+        shelf = self._shelf
+        self._check_welcome(anchor, group, welcome)
+        known = shelf.conversations.get(anchor.topic)
         again = known is not None and known.cursor > 0
         talk = R.Conversation(anchor.topic, anchor.kind, Status.ACTIVE) if known is None else known
-        if known is None or known.cursor < anchor.offset or known.cursor == 0:
-            talk.generation, talk.cursor, talk.chain = anchor.generation, anchor.offset, anchor.hash
+        missed = anchor.offset - talk.lost_at
+        # What was read while we were out is read again from the anchor on: commits in it count now.
+        talk.generation, talk.cursor, talk.chain = anchor.generation, anchor.offset, anchor.hash
         talk.status, talk.title = Status.ACTIVE, anchor.title or talk.title
         talk.group, talk.fence, talk.first_fence, talk.past_fence = anchor.group, anchor.fence, anchor.fence, None
-        talk.roster = dict(anchor.roster)
+        talk.roster, talk.left = dict(anchor.roster), anchor.left
         shelf.groups.put(anchor.topic, group, NOW, epoch=True)
         shelf.groups.put(anchor.topic, None, NEXT, epoch=True)
         shelf.save(talk)
         members = tuple(sorted(accounts_of(group.members)))
         shelf.journal.tell(Joined(topic=talk.topic, by=welcome.by, members=members, again=again))
+        if again and missed > 0:
+            shelf.journal.tell(Missing(topic=talk.topic, count=missed, reason=GapReason.POLICY))
         return talk
 
 
@@ -297,5 +371,4 @@ def group_id(talk: R.Conversation) -> bytes:
     return talk.topic + talk.group.to_bytes(8, "big")
 
 
-PRIVATE_KINDS = (TopicKind.PAIR, TopicKind.GROUP, TopicKind.SELF)
 __all__ = ["Commits", "MlsError", "Moot", "accounts_of", "fold", "group_id", "identity_of", "split"]

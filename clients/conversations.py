@@ -10,7 +10,7 @@ from clients import records as R
 from clients.commits import accounts_of
 from clients.events import AnyEvent, decode_event
 from clients.records import Status, Work
-from clients.sealing import seal_ephemeral
+from clients.sealing import seal_ephemeral, sign_leave
 from protocol.codec import encode_struct
 from protocol.content import Reference
 from protocol.errors import ChappeError
@@ -75,12 +75,11 @@ class Conversation:
         Events tell what becomes of it: ``Stored``, then ``Received`` (mine), ``Delivered``; or ``Failed``. Raises
         ``NotActive`` if we are not in the conversation, ``ValueError`` if the content is too large.
         """
-        record = self.record
+        await self._client.room_to_send()
+        engine, record = self._client.engine, self.record
         if record.status in (Status.REMOVED, Status.LEFT):
             raise NotActive("you are not in this conversation any more")
-        engine = self._client.engine
         content = compose(Text(text=body) if isinstance(body, str) else body, re=re, rp=rp, seen=engine.seen(record))
-        await self._client.room_to_send()
         message_id = engine.say(record, content, ttl=ttl_ms)
         await engine.shelf.journal.flushed()
         return message_id
@@ -90,10 +89,13 @@ class Conversation:
         self.whisper(Typing(on=on))
 
     def whisper(self, body: Body) -> None:
-        """Send a passing notice: sealed outside the ratchet, never stored. Does nothing while not connected."""
+        """Send a passing notice: sealed outside the ratchet, never stored.
+
+        Does nothing while not connected, or while so much else waits that it would come late.
+        """
         engine, record = self._client.engine, self.record
         group, link = engine.shelf.groups.get(self.topic), engine.link
-        if group is None or link is None or record.status != Status.ACTIVE:
+        if group is None or link is None or link.crowded or record.status != Status.ACTIVE:
             return
         message_id, flags = engine.shelf.new_id(), int(Flag.EPHEMERAL | Flag.NO_ECHO)
         sealed = seal_ephemeral(
@@ -126,10 +128,11 @@ class Conversation:
         """Leave: at once for the relay; the others put our device out of the group when they see it."""
         self._need_active()
         engine = self._client.engine
-        header = encode_struct(AccessChange(removed=(self._client.account,)))
+        header, message_id = encode_struct(AccessChange(removed=(self._client.account,))), engine.shelf.new_id()
         row = R.Outgoing(
-            engine.shelf.next_number(), self.topic, engine.shelf.new_id(), Work.LEAVE, int(Flag.ACCESS), header=header
-        )
+            engine.shelf.next_number(), self.topic, message_id, Work.LEAVE, int(Flag.ACCESS), header=header,
+            body=sign_leave(self.topic, message_id, header, engine.shelf.device),
+        )  # fmt: skip
         engine.outbox.queue(row)
         await engine.shelf.journal.flushed()
 

@@ -79,14 +79,19 @@ class Directory:
             return "no device list of this account is known"
         if devices.device(device) is None:
             return "this device is not on its account's list"
-        if is_expired(devices, self._shelf.clock_ms()):
-            return "the device list of this account has run out"
-        return ""
+        return self.ran_out(account)
+
+    def ran_out(self, account: bytes) -> str:
+        """Doubt about all devices of an account whose list has run out since they were judged."""
+        devices = self.known(account)
+        expired = devices is not None and is_expired(devices, self._shelf.clock_ms())
+        return "the device list of this account has run out" if expired else ""
 
     async def judge(self, link: Link, topic: bytes) -> None:
         """Look at every device of a group; fetch lists where one is unknown, and note what stays doubtful."""
-        group = self._shelf.groups.get(topic)
-        if group is None:
+        group, talk = self._shelf.groups.get(topic), self._shelf.conversations[topic]
+        if group is None:  # whom we may ask to let us in again
+            await self.fetch(link, [account for account in talk.roster if self.known(account) is None])
             return
         identities = [split(member.identity) for member in group.members]
         open_questions = [(account, device) for account, device in identities if self.doubt(account, device)]

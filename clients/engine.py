@@ -54,7 +54,9 @@ class Engine:
         self.link: Link | None = None
         self.receiver.send = lambda talk, body, re: self._answer(talk, body, re)
         self.receiver.send_box = self.send_box
+        self.receiver.doubt = self.directory.ran_out
         self.inbox.resend = self._resend
+        self.inbox.locked = lambda topic: self.receiver.roster_changed(topic)
         self.event: Callable[[Evt], None] = lambda evt: None
         self.restart: Callable[[], None] = lambda: None  # the relay broke order: connect anew
         self.later: Callable[[int, Callable[[], None]], None] = lambda delay_ms, action: None

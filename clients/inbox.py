@@ -18,6 +18,7 @@ from clients.records import Status, Work
 from clients.sealing import open_box
 from clients.shelf import Shelf
 from protocol.codec import decode_struct
+from protocol.content import decode_content
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Flag, Gap, Msg, WelcomeHeader
 from protocol.messages import parse
@@ -40,8 +41,8 @@ class Inbox:
         self._directory = directory
         self.work_waits: Callable[[], None] = lambda: None
         self.joined: Callable[[R.Conversation], None] = lambda talk: None
+        self.locked: Callable[[bytes], None] = lambda topic: None
         self.resend: Callable[[R.Conversation, bytes, bytes], None] = lambda talk, content, old: None
-        self._resent: set[tuple[bytes, bytes]] = set()
 
     # -- entries -------------------------------------------------------------------------------------------------------
     def entry(self, msg: Msg) -> bool:
@@ -105,17 +106,29 @@ class Inbox:
 
     # -- work ----------------------------------------------------------------------------------------------------------
     async def work(self, link: Link) -> None:
-        """Deal with everything that waits. Raises ``LinkDown`` if the connection goes meanwhile."""
-        while self._shelf.welcomes or self._shelf.boxes:
-            for welcome in list(self._shelf.welcomes.values()):
+        """Deal with everything that waits. Raises ``LinkDown`` if the connection goes meanwhile, ``Refusal`` if the
+        relay cannot answer now."""
+        while True:
+            welcomes = [welcome for welcome in self._shelf.welcomes.values() if not self._is_early(welcome)]
+            if not welcomes and not self._shelf.boxes:
+                return
+            for welcome in welcomes:
                 await self._join(link, welcome)
             for box in list(self._shelf.boxes.values()):
                 await self._handle_box(link, box)
+
+    def _is_early(self, welcome: R.PendingWelcome) -> bool:
+        try:
+            return self._commits.is_early(welcome)
+        except (RemoteProtocolError, MlsError):
+            return False  # to be found hopeless
 
     async def _join(self, link: Link, welcome: R.PendingWelcome) -> None:
         try:
             _, anchor = self._commits.anchor_of(welcome)
             blob = await link.ask("blobs.get", GetBlob(anchor.tree_hash), bytes)
+            if self._commits.is_early(welcome):
+                return
             talk = self._commits.join(welcome, blob)
         except Refusal as error:
             if error.retry_ms is not None:
@@ -134,6 +147,9 @@ class Inbox:
             self._shelf.journal.tell(
                 Unreadable(topic=welcome.topic, offset=0, account=welcome.by, reason=f"an invitation: {reason}")
             )
+        if talk is not None and talk.status == Status.WAITING:
+            self._commits.lock(talk)  # we are on the list, and no other Welcome will come unless we ask
+            self.locked(talk.topic)
 
     async def _handle_box(self, link: Link, box: R.PendingBox) -> None:
         if self._directory.doubt(box.account, box.device):
@@ -146,7 +162,7 @@ class Inbox:
             if isinstance(body, Readmit):
                 await self._readmit(link, box, body)
             elif isinstance(body, KeyFailed):
-                self._say_again(box, body)
+                await self._say_again(box, body)
         self._shelf.drop_box(box)
 
     async def _readmit(self, link: Link, box: R.PendingBox, wish: Readmit) -> None:
@@ -162,6 +178,10 @@ class Inbox:
             claimed = await self._directory.claim(link, [box.account])
         except CannotAdd:
             return
+        except Refusal as error:
+            if error.retry_ms is not None:
+                raise
+            return
         additions = tuple(addition for addition in claimed if addition.device == box.device)
         if additions:
             plan = R.Plan(add=additions, renew=((box.account, box.device),), fence=wish.fence)
@@ -172,14 +192,18 @@ class Inbox:
                 )
             )  # fmt: skip
 
-    def _say_again(self, box: R.PendingBox, failed: KeyFailed) -> None:
+    async def _say_again(self, box: R.PendingBox, failed: KeyFailed) -> None:
         """Send a message of ours again that a member could not open, once, under a new id that names the old."""
+        await self._shelf.journal.flushed()  # its event may be on the way into the vault
         talk = self._shelf.conversations.get(failed.topic)
-        if talk is None or box.account not in talk.roster or (failed.topic, failed.id) in self._resent:
+        if talk is None or box.account not in talk.roster:
             return
-        for seq, value in reversed(self._shelf.vault.recent(failed.topic, RESEND_LOOKBACK)):
-            event = decode_event(value, seq)
-            if isinstance(event, Received) and event.mine and event.id == failed.id:
-                self._resent.add((failed.topic, failed.id))
-                self.resend(talk, event.content, failed.id)
-                return
+        rows = [row for row in self._outbox.lane(failed.topic).rows if row.work == Work.MESSAGE]
+        events = [decode_event(value, seq) for seq, value in self._shelf.vault.recent(failed.topic, RESEND_LOOKBACK)]
+        said = [(row.id, row.content) for row in rows if not row.quiet]
+        said += [(event.id, event.content) for event in events if isinstance(event, Received) and event.mine]
+        if any(decode_content(content).rp == failed.id for _, content in said):
+            return
+        for message_id, content in said:
+            if message_id == failed.id:
+                self.resend(talk, content, failed.id)

@@ -7,7 +7,8 @@ device never swap, and every PUB without an answer is repeated with the same id 
 Rule 1.  Only a stale fence is a definite refusal that permits other bytes under the same id.
 Rule 2.  A row is given up only on a permanent refusal, which by the relay's order of work (dedupe first) proves that no
          copy is stored, and which a newer login keeps from landing later.
-Rule 3.  A row of a conversation lives until its echo comes back through the log; a box until its OK.
+Rule 3.  A row of a conversation lives until its echo comes back through the log, or the log has gone by without it; a
+         box until its OK.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from clients.records import Status, Work
 from clients.shelf import Shelf
 from protocol.codec import decode_struct
 from protocol.errors import Code, Reason
-from protocol.frames import Bundle, Err, Msg, Ok, Pub, PubResult
+from protocol.frames import Bundle, Err, Msg, Ok, Pub, PubResult, Role
 from protocol.mls import MlsError
 from protocol.padding import pad
 from protocol.position import authenticated_data
@@ -131,6 +132,9 @@ class Outbox:
         if row.body is not None or row.work in (Work.BOX, Work.LEAVE):
             return True
         talk = self._shelf.conversations[lane.topic]
+        if talk.status in (Status.REMOVED, Status.LEFT):
+            self._give_up(lane, row, int(Code.NOT_FOUND), "you are not in this conversation any more")
+            return True
         if (talk.group, talk.fence) < lane.need:
             return False
         try:
@@ -141,6 +145,7 @@ class Outbox:
             elif not self._seal_message(talk, row):
                 return False
         except Moot:
+            self._shelf.groups.put(lane.topic, None, NEXT, epoch=True)
             self._drop(lane, row)
             return True
         except (MlsError, ValueError) as error:
@@ -189,7 +194,7 @@ class Outbox:
         self.pump(lane.topic)
 
     def _stored(self, lane: Lane, row: R.Outgoing, offset: int) -> None:
-        if row.work in (Work.BOX, Work.LEAVE):
+        if row.work == Work.BOX:
             self._drop(lane, row)
         elif row in lane.rows and row.stored_offset is None:
             row.stored_offset = offset
@@ -197,6 +202,20 @@ class Outbox:
             self._tell_stored(row, offset)
             if row.plan is not None and row.plan.create_kind:
                 self.founded(lane.topic)
+            self._await_echo(lane, row, offset)
+
+    def _await_echo(self, lane: Lane, row: R.Outgoing, offset: int) -> None:
+        """Not where none can come: the log was read beyond it (a GAP hid it), or cannot be read any more."""
+        talk = self._shelf.conversations[lane.topic]
+        out = talk.status in (Status.REMOVED, Status.LEFT)
+        if offset > talk.cursor and not out:
+            return
+        self._drop(lane, row)
+        if row.work == Work.LEAVE:
+            talk.status = Status.LEFT
+            self._shelf.save(talk)
+        elif row.work == Work.COMMIT and talk.status == Status.ACTIVE:
+            self._commits.lock(talk)
 
     def _tell_stored(self, row: R.Outgoing, offset: int) -> None:
         if not row.quiet:
@@ -210,7 +229,7 @@ class Outbox:
             lane.need = max(lane.need, (err.detail.group, err.detail.fence))
             self._shelf.save_outgoing(row)
         elif err.code == Code.CONFLICT and reason == Reason.ID_CONFLICT and err.detail is not None:
-            self._stored(lane, row, err.detail.offset)  # an earlier attempt landed; its echo is recognised
+            self._in_conflict(lane, row, err.detail.offset, err)
         elif err.code == Code.CONFLICT and reason == Reason.OUT_OF_ORDER:
             pass
         elif err.code == Code.CONFLICT and reason == Reason.EXISTS:
@@ -221,12 +240,22 @@ class Outbox:
         else:
             self._give_up(lane, row, err.code, err.text)
 
+    def _in_conflict(self, lane: Lane, row: R.Outgoing, offset: int, err: Err) -> None:
+        """Other bytes are stored under the id: an earlier attempt, whose echo is recognised, or none of ours."""
+        talk = self._shelf.conversations.get(lane.topic)
+        if talk is None or offset > talk.cursor:
+            self._stored(lane, row, offset)
+        else:  # the log was read beyond that offset, and the entry there was not ours
+            self._give_up(lane, row, err.code, err.text)
+
     def _lost_founding(self, lane: Lane, row: R.Outgoing) -> None:
         """Somebody else founded the same conversation first: its Welcome is on the way."""
         talk = self._shelf.conversations[lane.topic]
         self._drop(lane, row)
         if talk.status == Status.FOUNDING:
             talk.status = Status.WAITING
+            if row.plan is not None and row.plan.create_peer:
+                talk.roster[row.plan.create_peer] = Role.OWNER
             self._shelf.groups.forget(lane.topic)
             self._shelf.save(talk)
 
@@ -236,10 +265,11 @@ class Outbox:
         if row.work == Work.COMMIT:
             self._shelf.groups.put(lane.topic, None, NEXT, epoch=True)
             if talk is not None and talk.status == Status.FOUNDING:
-                self.fail_all(lane.topic, code, text)
                 talk.status = Status.REMOVED
+                self._shelf.groups.forget(lane.topic)
                 self._shelf.save(talk)
-        if not row.quiet or row.work == Work.COMMIT:
+                self.fail_all(lane.topic, code, text)
+        if not row.quiet or (row.plan is not None and row.plan.create_kind):
             self._shelf.journal.tell(Failed(topic=row.topic, id=row.id, code=code, text=text))
 
     def _drop(self, lane: Lane, row: R.Outgoing) -> None:
@@ -248,11 +278,21 @@ class Outbox:
         lane.flying.pop(row.id, None)
         self._shelf.drop_outgoing(row)
 
-    def fail_all(self, topic: bytes, code: int, text: str) -> None:
-        """Nothing of a conversation can be sent any more (removed, left)."""
+    def fail_all(
+        self, topic: bytes, code: int = Code.NOT_FOUND, text: str = "you are not in this conversation any more"
+    ) -> None:  # fmt: skip
+        """Nothing new can be sent in a conversation (removed, left).
+
+        What is stored already is done. What may have been sent goes once more: the relay's answer tells whether it is
+        stored (the dedupe comes before access), and only a refusal makes it a failure.
+        """
         lane = self.lane(topic)
         for row in list(lane.rows):
-            self._give_up(lane, row, code, text)
+            if row.stored_offset is not None:
+                self._drop(lane, row)
+            elif row.work != Work.LEAVE and row.body is None:
+                self._give_up(lane, row, code, text)
+        self.pump(topic)
 
     # -- echoes --------------------------------------------------------------------------------------------------------
     def echo(self, msg: Msg, topic: bytes) -> R.Outgoing | None:

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from clients import records as R
-from clients.commits import Commits, accounts_of, fold, identity_of
-from clients.events import Changed, Delivered, Ephemeral, Forked, Missing, Received, Unreadable
+from clients.commits import Commits, accounts_of, identity_of
+from clients.events import Changed, Delivered, Ephemeral, Forked, Missing, Received, Unreadable, Voided
 from clients.groups import NOW
 from clients.outbox import Outbox
 from clients.records import Status, Work
-from clients.sealing import open_ephemeral
+from clients.sealing import is_own_leave, open_ephemeral
 from clients.shelf import Shelf
 from protocol import limits as L
 from protocol.codec import decode_struct
 from protocol.errors import RemoteProtocolError
-from protocol.frames import AccessChange, Flag, Gap, Msg, Role
+from protocol.frames import AccessChange, Flag, Gap, GapReason, Msg, Role
 from protocol.messages import Body, Message, Unknown, parse
 from protocol.messages.group import Title
 from protocol.messages.key import Failed as KeyFailed
@@ -45,6 +45,8 @@ class Receiver:
         self.send_box: Callable[[bytes, bytes, Body], None] = lambda account, device, body: None
         self.receipt_due: Callable[[bytes], None] = lambda topic: None
         self.roster_changed: Callable[[bytes], None] = lambda topic: None
+        self.doubt: Callable[[bytes], str] = lambda account: ""  # about an account's device list, as of now
+        self._forked: set[tuple[bytes, bytes]] = set()  # (topic, account) that we have told about
 
     # -- the log -------------------------------------------------------------------------------------------------------
     def entry(self, talk: R.Conversation, msg: Msg) -> bool:
@@ -54,16 +56,25 @@ class Receiver:
         if msg.offset != talk.cursor + 1:
             return False
         self._advance(talk, msg)
+        if talk.status == Status.ACTIVE and msg.fence > talk.fence:
+            talk.fence = msg.fence  # a commit went by unseen (in a GAP): this state opens nothing any more
+            self._commits.lock(talk)
+            self.roster_changed(talk.topic)
         mine = self._outbox.echo(msg, talk.topic)
         if msg.flags & Flag.COMMIT:
             self._commits.entry(talk, msg, _change_of(msg), mine)
             self.roster_changed(talk.topic)
+            if talk.status == Status.REMOVED:
+                self._outbox.fail_all(talk.topic)
         elif msg.flags & Flag.ACCESS:
             self._left(talk, msg)
         elif mine is not None:
             self._own(talk, msg, mine)
-        elif talk.status == Status.ACTIVE and msg.fence >= talk.first_fence and not msg.flags & Flag.ERASE:
-            self._message(talk, msg)
+        elif talk.status == Status.ACTIVE and not msg.flags & Flag.ERASE:
+            if msg.fence >= talk.first_fence:
+                self._message(talk, msg)
+            elif 0 < talk.lost_at < msg.offset:  # said while we were out of the group
+                self._shelf.journal.tell(Missing(topic=talk.topic, count=1, reason=GapReason.POLICY))
         self._outbox.pump(talk.topic)
         return True
 
@@ -74,29 +85,39 @@ class Receiver:
             msg.header, msg.body,
         )  # fmt: skip
         talk.cursor = msg.offset
-        self._shelf.window(talk.topic).add(talk.generation, msg.offset, talk.chain)
+        self._shelf.window(talk).add(talk.generation, msg.offset, talk.chain)
         self._shelf.save(talk)
 
     def gap(self, talk: R.Conversation, gap: Gap) -> None:
         """Entries that will not come: the position moves, the chain is unverified until a member's `seen` passes it."""
+        if gap.reason == GapReason.RESET and gap.generation != talk.generation:
+            # Restored from a backup: what follows is another history from the start, which this version cannot merge.
+            talk.generation = gap.generation
+            self._shelf.save(talk)
+            self._shelf.journal.tell(Missing(topic=talk.topic, count=0, reason=gap.reason))
         if gap.last <= talk.cursor:
             return
         count = gap.last - talk.cursor
         talk.cursor, talk.chain, talk.chain_verified = gap.last, gap.hash, False
-        talk.generation = gap.generation
+        talk.generation, talk.gap_at = gap.generation, gap.last
+        self._shelf.window(talk).add(talk.generation, talk.cursor, talk.chain)
         self._shelf.save(talk)
         self._shelf.journal.tell(Missing(topic=talk.topic, count=count, reason=gap.reason))
         self._outbox.passed(talk.topic, gap.last)
 
     def _left(self, talk: R.Conversation, msg: Msg) -> None:
-        change = _change_of(msg)
-        gone = tuple(account for account in change.removed if account in talk.roster)
-        talk.roster = fold(talk.roster, change)
-        if self._shelf.account in gone:
+        change, group = _change_of(msg), self._shelf.groups.get(talk.topic)
+        inside = group is None or any(m.identity == identity_of(msg.account, msg.device) for m in group.members)
+        signed = is_own_leave(talk.topic, msg.id, msg.header, msg.device, msg.body)
+        if change != AccessChange(removed=(msg.account,)) or not inside or not signed:
+            reason = "somebody is said to have left, and has not signed it"
+            self._shelf.journal.tell(Voided(topic=talk.topic, by=msg.account, reason=reason))
+        elif msg.account == self._shelf.account:
             self._commits.close(talk, Status.LEFT, msg.account)
-            self._outbox.fail_all(talk.topic, 404, "you have left the conversation")
-        elif gone:
-            self._shelf.journal.tell(Changed(topic=talk.topic, by=msg.account, removed=gone))
+            self._outbox.fail_all(talk.topic, text="you have left the conversation")
+        elif talk.roster.pop(msg.account, None) is not None:
+            talk.left += (msg.account,)
+            self._shelf.journal.tell(Changed(topic=talk.topic, by=msg.account, removed=(msg.account,)))
             self.roster_changed(talk.topic)
 
     def _own(self, talk: R.Conversation, msg: Msg, row: R.Outgoing) -> None:
@@ -140,7 +161,7 @@ class Receiver:
             talk.title = body.title
         if isinstance(body, Unknown) and body.must_answer:
             self.send(talk, Unsupported(t=body.type, v=body.version), msg.id)
-        doubt = self._shelf.doubts.get((msg.account, msg.device), "")
+        doubt = self._shelf.doubts.get((msg.account, msg.device)) or self.doubt(msg.account)
         self._shelf.journal.tell(Received(
             topic=talk.topic, offset=msg.offset, id=msg.id, account=msg.account, device=msg.device, ts=msg.ts,
             content=content, doubt=doubt,
@@ -159,10 +180,11 @@ class Receiver:
         seen = message.content.seen
         if seen is None:
             return
-        same = self._shelf.window(talk.topic).check(seen)
-        if same is False:
+        same = self._shelf.window(talk).check(seen)
+        if same is False and (talk.topic, msg.account) not in self._forked:
+            self._forked.add((talk.topic, msg.account))
             self._shelf.journal.tell(Forked(topic=talk.topic, account=msg.account, offset=seen.offset))
-        elif same:
+        elif same and seen.offset >= talk.gap_at:
             talk.chain_verified = True
 
     def _unreadable(self, talk: R.Conversation, msg: Msg, reason: str) -> None:

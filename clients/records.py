@@ -61,6 +61,9 @@ class Conversation(msgspec.Struct):
     readmit_tries: int = 0
     readmit_at_ms: int = 0
     founder: bool = False
+    left: tuple[bytes, ...] = ()  # accounts that left and are not yet put out of the group
+    lost_at: int = 0  # where we fell out of the group (locked, removed): the last entry dealt with before
+    gap_at: int = 0  # end of the last GAP: its hash counts once a member's `seen` lies behind it
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
@@ -166,6 +169,7 @@ class Anchor(msgspec.Struct, frozen=True, array_like=True):
     title: str
     tree_hash: bytes  # blob
     tree_key: bytes
+    left: tuple[bytes, ...] = ()  # as in Conversation
 
 
 ANCHOR_EXTENSION: Final = 0xF0C1  # GroupInfo extension type in the private-use range (RFC 9420 §17.3)

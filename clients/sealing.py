@@ -1,9 +1,10 @@
-"""What is sealed outside the MLS ratchet: boxes into inboxes, passing notices, and trees of a group.
+"""What is sealed or signed outside the MLS ratchet: boxes into inboxes, passing notices, trees of a group, leaves.
 
 *Boxes* go from device to device: HPKE (RFC 9180) to the receiving device's inbox key; inside, the sender's device signs
 over (recipient device, id, own account, content). *Ephemerals* are sealed under an exporter secret of the epoch, one
 per sender's leaf, with a random nonce, so that a thousand of them never move a ratchet. *Trees* are sealed under a
-random key that travels in a Welcome.
+random key that travels in a Welcome. A *leave* is no MLS message, since it must not wait for anybody: the device signs
+its entry, so that the relay cannot put anybody out.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from protocol.padding import pad, unpad
 _BOX: Final = b"chappe/v1/box\x00"
 _EPHEMERAL: Final = "chappe/v1/ephemeral"
 _TREE: Final = b"chappe/v1/tree"
+_LEAVE: Final = b"chappe/v1/leave\x00"
 _NONCE: Final = sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 
 
@@ -137,3 +139,14 @@ def open_tree(blob: bytes, blob_hash: bytes, key: bytes) -> bytes:
         return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(blob[_NONCE:], _TREE, blob[:_NONCE], key)
     except CryptoError:
         raise RemoteProtocolError("a tree that does not open", fatal=False) from None
+
+
+# -- leaves ------------------------------------------------------------------------------------------------------------
+def sign_leave(topic: bytes, message_id: bytes, header: bytes, sender: SigningKey) -> bytes:
+    """Body of the entry by which an account leaves ``topic``."""
+    return sender.sign(_LEAVE, encode_struct((topic, message_id, header)))
+
+
+def is_own_leave(topic: bytes, message_id: bytes, header: bytes, device: bytes, body: bytes) -> bool:
+    """Whether ``device`` itself signed the leave."""
+    return verify(device, _LEAVE, encode_struct((topic, message_id, header)), body)

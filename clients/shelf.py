@@ -76,9 +76,14 @@ class Shelf:
         """A message id of now."""
         return new_id(self.clock_ms(), self.entropy)
 
-    def window(self, topic: bytes) -> SeenWindow:
-        """The chain values of a topic that are remembered."""
-        return self.windows.setdefault(topic, SeenWindow())
+    def window(self, talk: R.Conversation) -> SeenWindow:
+        """The chain values of a conversation that are remembered: after a start, where we are."""
+        found = self.windows.get(talk.topic)
+        if found is None:
+            found = self.windows[talk.topic] = SeenWindow()
+            if talk.cursor:
+                found.add(talk.generation, talk.cursor, talk.chain)
+        return found
 
     def peer_of(self, talk: R.Conversation) -> bytes | None:
         """The other account of a pair."""
