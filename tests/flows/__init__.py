@@ -1,1 +1,1 @@
-
+"""Flows end to end: whole relays on real sockets."""

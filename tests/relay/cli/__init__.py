@@ -1,0 +1,1 @@
+"""The verbs of the relay, one file for each."""

@@ -1,0 +1,1 @@
+"""The demo: its checker, its processes, its story."""
