@@ -11,6 +11,7 @@ from protocol.mls.errors import (
     StaleMessage,
     VoidCommit,
 )
+from protocol.mls.evidence import check_evidence
 from protocol.mls.group import Applied, Group, Pending
 from protocol.mls.keypackages import KeyPackageInfo, KeyPackagePair, generate_key_package, parse_key_package
 from protocol.mls.nodes import GROUP_CONTEXT_EXTENSION, GROUP_INFO_EXTENSION
@@ -39,6 +40,7 @@ __all__ = [
     "StaleMessage",
     "VoidCommit",
     "WelcomePreview",
+    "check_evidence",
     "generate_key_package",
     "parse_key_package",
 ]

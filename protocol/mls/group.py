@@ -338,16 +338,16 @@ class Group:
             sender, content, generation, keys = processing.open_application(
                 epoch.member, epoch.context, record.secrets.sender_data, self._keys, message
             )
-            after = Group(epoch, keys, self._past_keys)
+            context, after = epoch.context, Group(epoch, keys, self._past_keys)
         elif past is not None and self._past_keys is not None and message.epoch == past.number:
             sender, content, generation, keys = processing.open_application(
                 past.member, past.context, past.sender_data, self._past_keys, message
             )
-            after = Group(epoch, self._keys, keys)
+            context, after = past.context, Group(epoch, self._keys, keys)
         else:
             raise StaleMessage(f"a message of epoch {message.epoch} in epoch {record.number}")
         assert isinstance(content.body, bytes)
-        return Opened(content.body, sender, generation, message.epoch), after
+        return Opened(content.body, sender, generation, message.epoch, content.signature, context), after
 
     @staticmethod
     def peek(message: bytes) -> Peek:

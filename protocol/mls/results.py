@@ -52,3 +52,7 @@ class Opened:
     sender: Member
     generation: int
     epoch: int
+    signature: bytes
+    """The sender's signature (64 bytes): with `context` it proves to anybody who said this (see `evidence`)."""
+    context: bytes
+    """The encoded GroupContext of the message's epoch."""
