@@ -13,7 +13,7 @@ def test_parts_show_only_their_sizes() -> None:
 
 
 def test_plaintexts_do_not_show() -> None:
-    assert "hello" not in repr(Opened(b"hello", Member(0, b"ann", b"k" * 32), 0, 1))
+    assert "hello" not in repr(Opened(b"hello", Member(0, b"ann", b"k" * 32), 0, 1, bytes(64), b""))
 
 
 def test_peek() -> None:
