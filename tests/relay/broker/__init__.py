@@ -1,0 +1,1 @@
+"""Tests of `relay`, one file for each of its modules."""
