@@ -1,3 +1,5 @@
+"""Access changes, as tables: who may do what to whom, and who follows the last owner."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""The writer and the readers: batches, bounds, failures of one and of all, acknowledgements."""
+
 from __future__ import annotations
 
 import sqlite3

@@ -1,3 +1,5 @@
+"""Values that decisions are made from."""
+
 from __future__ import annotations
 
 from storage.facts import FORGET_MS, AccountFacts

@@ -1,3 +1,5 @@
+"""Flags as integers are the flags of the wire."""
+
 from __future__ import annotations
 
 from protocol.frames import FLAGS_ALL, FLAGS_PUBLISHABLE

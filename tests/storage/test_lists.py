@@ -1,3 +1,5 @@
+"""Device lists: which one may follow, and the entry that tells of it."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Migrations: what they make is what the tables say; a newer schema is refused."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""The decision on one append: a row a rule, and the order of the rules."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Set-based SQL; and that no statement of the store reads a whole table."""
+
 from __future__ import annotations
 
 import sqlite3

@@ -1,3 +1,5 @@
+"""Opening, locking, filling, killing and closing the store."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""What the tables promise."""
+
 from __future__ import annotations
 
 from sqlalchemy import Table
