@@ -34,11 +34,18 @@ def sole(error: BaseException, among: tuple[type[BaseException], ...] = ()) -> B
 
 @asynccontextmanager
 async def open_tasks(among: tuple[type[BaseException], ...] = ()) -> AsyncIterator[trio.Nursery]:
-    """A nursery; a group of errors leaves it as ``sole`` says."""
+    """A nursery; a group of errors leaves it as ``sole`` says.
+
+    Where it was cancelled while something ended with an error of ``among``, that error is no news to anybody: only the
+    cancellation goes on.
+    """
     try:
         async with trio.open_nursery() as nursery:
             yield nursery
     except BaseExceptionGroup as group:
+        cancelled, rest = group.split(trio.Cancelled)
+        if cancelled is not None and rest is not None and all(isinstance(leaf, among) for leaf in leaves(rest)):
+            raise cancelled from None
         error = sole(group, among)
         if error is group:
             raise

@@ -21,15 +21,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
 from clients import connection
+from clients import records as R
 from clients.client import Client, open_client
 from clients.conversations import Conversation
 from clients.events import Event, Received, decode_event
+from clients.tasks import sole
 from clients.vault import Batch, Vault, VaultError
+from protocol import limits
 from protocol.frames import AnyFrame
 from protocol.ids import Entropy
 from protocol.messages import parse
@@ -58,6 +62,10 @@ def entropy_of(name: str) -> Entropy:
     return draw
 
 
+class PowerCut(VaultError):
+    """A commit that never comes back, as far as an exception can be that."""
+
+
 class MemoryVault:
     """The interface of ``Vault`` over what was committed. It can be held, fail, or lose power."""
 
@@ -65,9 +73,11 @@ class MemoryVault:
         self.path = Path("memory")
         self.records: dict[tuple[str, bytes], bytes] = {} if before is None else dict(before.records)
         self.log: list[tuple[int, bytes, bytes]] = [] if before is None else list(before.log)
+        # (id, bytes) of every outbox row that was ever committed
+        self.durable: set[tuple[bytes, bytes | None]] = set() if before is None else set(before.durable)
         self.commits = 0
         self.failing = False
-        self.without_power = False  # commits are lost from now on
+        self.without_power = False
         self._free = trio.Event()
         self._free.set()
 
@@ -116,7 +126,7 @@ class MemoryVault:
         if self.failing:
             raise VaultError("the disk is full")
         if self.without_power:
-            return
+            raise PowerCut
         self.commits += 1
         for batch in batches:
             for key, value in batch.records.items():
@@ -124,6 +134,9 @@ class MemoryVault:
                     self.records.pop(key, None)
                 else:
                     self.records[key] = value
+                    if key[0] == R.OUTBOX:
+                        row = msgspec.msgpack.decode(value, type=R.Outgoing)
+                        self.durable.add((row.id, row.body))
             for event in batch.events:
                 assert event[0] == len(self.log) + 1, "a hole in the numbers of events"
                 self.log.append(event)
@@ -146,6 +159,7 @@ class World:
         self.vaults: dict[str, MemoryVault] = {}
         self.clients: dict[str, Client] = {}
         self.told: dict[str, list[Event]] = {}
+        self.failures: dict[str, VaultError] = {}
         self.reachable = True
         self._nursery = nursery
         self._scopes: dict[str, trio.CancelScope] = {}
@@ -168,16 +182,22 @@ class World:
     async def _run(
         self, name: str, vault: MemoryVault, task_status: trio.TaskStatus[Client] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        with trio.CancelScope() as scope:
-            opened = open_client(
-                f"{URL}?{name}", cast("Vault", vault), clock_ms=clock_ms, entropy=self._entropy[name]
-            )  # fmt: skip
-            async with opened as client:
-                self._scopes[name], self.clients[name] = scope, client
-                self.told.setdefault(name, [])
-                self._listen(name, client)
-                task_status.started(client)
-                await trio.sleep_forever()
+        try:
+            with trio.CancelScope() as scope:
+                opened = open_client(
+                    f"{URL}?{name}", cast("Vault", vault), clock_ms=clock_ms, entropy=self._entropy[name]
+                )  # fmt: skip
+                async with opened as client:
+                    self._scopes[name], self.clients[name] = scope, client
+                    self.told.setdefault(name, [])
+                    self._listen(name, client)
+                    task_status.started(client)
+                    await trio.sleep_forever()
+        except (VaultError, BaseExceptionGroup) as error:
+            why = sole(error)
+            if not isinstance(why, VaultError):
+                raise
+            self.failures[name] = why
 
     def _listen(self, name: str, client: Client) -> None:
         """Note every event at the moment at which the application is told."""
@@ -239,12 +259,12 @@ async def open_world(*, auto: bool = True, spacing_ms: int = 0) -> AsyncIterator
     """A relay and room for people; everybody stops with it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trio.to_thread, "run_sync", _in_this_thread)
+        patch.setattr(limits, "KEY_PACKAGES_TARGET", 8)  # most of the time to set a world up would go into making 64
         async with trio.open_nursery() as nursery:
             relay = RelayModel(clock_ms, auto=auto, spacing_ms=spacing_ms)
             world = World(relay, nursery)
             patch.setattr(connection, "open_websocket_url", world.dial)
-            if auto:
-                nursery.start_soon(relay.run)
+            nursery.start_soon(relay.run)
             yield world
             nursery.cancel_scope.cancel()
 

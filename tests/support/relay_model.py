@@ -62,6 +62,7 @@ class Wire:
         await trio.lowlevel.checkpoint()
         if self._closed is not None:
             raise ConnectionClosed(self._closed)
+        self.relay.watch(self, data)
         self.up.append(data)
         self.relay.kick.set()
 
@@ -124,6 +125,7 @@ class RelayModel:
         self.tids: dict[bytes, int] = {}
         self.sent: list[tuple[str, AnyFrame]] = []  # (to whom, frame): all that was ever sent
         self.heard: list[tuple[str, AnyFrame]] = []
+        self.watch: Callable[[Wire, bytes], None] = lambda wire, data: None  # at the moment of sending
         self.judge: Judge = lambda wire, pub: None
         self.tamper: Tamper = lambda wire, frame: (frame,)
         self.answer: dict[str, Callable[[Wire, Any], Any]] = {}  # method -> a lie instead of the truth
@@ -136,13 +138,21 @@ class RelayModel:
         return wire
 
     async def run(self) -> None:
-        """Take what clients send, for ever (``auto``)."""
+        """Take what clients send, for ever, while ``auto``."""
         while True:
             await self.kick.wait()
             self.kick = trio.Event()
             for wire in list(self.wires):
-                while wire.up:
+                while wire.up and self.auto:
                     await self.take(wire)
+
+    def run_freely(self) -> None:
+        """From now on every message moves at once, those that wait first."""
+        self.auto = True
+        for wire in self.wires:
+            while wire.down:
+                wire.give()
+        self.kick.set()
 
     async def take(self, wire: Wire) -> None:
         """Deal with one message of a client."""
