@@ -42,6 +42,7 @@ class Connection:
         self.account = _ANONYMOUS
         self.device = _ANONYMOUS
         self.login = 0
+        self.login_number = 0  # as the device numbered its CONNECT
         self.is_registered = False
         self._relay = relay
         self._service = service
@@ -222,7 +223,10 @@ class Connection:
             judgement = auth.judge(frame, proven, account, self._relay.clock_ms())
             number = key_packages = 0
             if judgement.verdict is auth.Verdict.REGISTERED:
-                login = await self._relay.store.accounts.login(frame.account, frame.device)
+                login = await self._relay.store.accounts.login(frame.account, frame.device, frame.number)
+                if isinstance(login, Refused):
+                    self._refuse_login(frame.rid, login, Close.LATE_LOGIN)
+                    return
                 number, key_packages = login.number, login.key_packages
         except StoreAway as error:
             self._refuse_login(frame.rid, Refused(Code.STORE_AWAY, str(error)[:400], retry_ms=RETRY_MS), Close.INTERNAL)
@@ -234,7 +238,7 @@ class Connection:
             log.info("login-refused", address=self.peer.address, device=frame.device, code=int(judgement.close))
             self._refuse_login(frame.rid, Refused(judgement.code, judgement.text), judgement.close)
             return
-        self.account, self.device = frame.account, frame.device
+        self.account, self.device, self.login_number = frame.account, frame.device, frame.number
         self._relay.counters.logins += 1
         self.peer.login_decided_nowait()
         if number and not self.registered(number):
