@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import trio
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 
-from clients.cli.room import Follower, NotFound, Room, describe
+from clients.cli.room import Follower, NotFound, Room, clean, describe
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
 from clients.conversations import Conversation, NotActive
@@ -45,6 +45,11 @@ HELP = """\
 [bold]/list[/]  [bold]/contacts[/]  [bold]/history[/] [N]  [bold]/handle[/] NAME  [bold]/help[/]  [bold]/quit[/]
 Anything else is sent to the conversation you are in. Marks: [dim]… sending   ✓ stored   ✓✓ delivered[/]"""
 MARKS = {"sending": "…", "stored": "✓", "delivered": "✓✓"}
+
+
+def escape(text: str) -> str:
+    """Text of others as the console may show it: neither markup nor control characters of it count."""
+    return escape_markup(clean(text))
 
 
 class Lines:
