@@ -26,10 +26,11 @@ from clients.bot import bounds as B
 from clients.bot.dead_letters import DeadLetters
 from clients.bot.errors import BotError
 from clients.bot.handlers import TIMER, Function, Handler, make_handler, split_arguments
+from clients.bot.home import open_home
 from clients.bot.memory import BotMemory
 from clients.bot.runner import Policy, Runner, RunnerStatistics
 from clients.bot.upkeep import note_waiting, take_handle, watch_connection
-from clients.client import Client
+from clients.client import Client, now_ms, open_client
 from clients.conversations import Conversation
 from clients.tasks import open_tasks
 from protocol.messages import Body
@@ -41,8 +42,8 @@ _loading: ContextVar[list[Bot] | None] = ContextVar("loading", default=None)
 class Bot:
     """A bot's handlers, and its run.
 
-    ``name`` is also its handle at the relay unless ``handle`` says otherwise. ``attempts`` and ``back_off_s``: how often
-    a handler is run on one message, and the seconds before each further run. ``parallel``: handlers at work at once.
+    ``name`` is also its handle at the relay unless ``handle`` says otherwise. ``attempts`` and ``back_off_s``: how
+    often a handler is run on one message, and the seconds before each further run. ``parallel``: handlers at once.
     ``blocked_s``, ``slow_s``: when a handler is named that blocks the event loop, or runs for long. ``stop_s``: how
     long what runs may take after SIGTERM.
     """
@@ -138,7 +139,8 @@ class Bot:
         ``claim``: take the handle. Raises ``BotError``, ``VaultError``.
         """
         shelf = client.engine.shelf
-        memory = await trio.to_thread.run_sync(BotMemory, shelf.vault, shelf.journal, shelf.clock_ms())
+        memory = await trio.to_thread.run_sync(BotMemory, shelf.vault, shelf.journal)
+        memory.prune(shelf.clock_ms())
         if memory.floor is None:
             memory.begin(0 if is_new else shelf.journal.last_seq)
         runner = self._runner = Runner(self, self._handlers, self._timers, client, memory, self.policy, self.log)
@@ -160,6 +162,15 @@ class Bot:
         with trio.move_on_after(B.FLUSH_S):
             while client.connected and client.engine.shelf.outgoing:
                 await client.wait_news()
+
+    async def run_at(self, url: str, data: Path, *, key_file: Path | None = None) -> None:
+        """Run with the relay at ``url`` and the vault in ``data`` until ``stop``: for programs of several bots.
+
+        Raises ``BotError``, ``VaultError``.
+        """
+        with open_home(data, self.name, now_ms=now_ms, key_file=key_file) as home:
+            async with open_client(url, home.vault) as client:
+                await self.serve(client, is_new=home.is_new)
 
     def run(self, arguments: Sequence[str] | None = None) -> None:
         """Run as a program: address, data and the rest from the command line or the environment. Ends the process.

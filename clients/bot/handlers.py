@@ -160,7 +160,8 @@ def _wants(function: Function, name: str, kind: str) -> tuple[str, ...]:
     wants = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise BotError(f"the handler {name} has the parameter {parameter}; name what it needs: {_known(kind)}")
+            shown = str(parameter).partition(":")[0]
+            raise BotError(f"the handler {name} has the parameter {shown}; name what it needs: {_known(kind)}")
         known = NAMES.get(parameter.name)
         if known is not None and kind in known[1]:
             wants.append(parameter.name)

@@ -184,7 +184,7 @@ class MemoryStatistics:
 class BotMemory:
     """All rows of one bot, in memory, with the journal that makes changes durable."""
 
-    def __init__(self, vault: Vault, journal: Journal, now_ms: int) -> None:
+    def __init__(self, vault: Vault, journal: Journal) -> None:
         """Read everything. Blocks on the disk. Raises ``VaultError``."""
         self._journal = journal
         self.cursors = read_rows(vault, CURSORS, Cursor)
@@ -200,10 +200,9 @@ class BotMemory:
             CURSORS: self.cursors, ATTEMPTS: self.attempts, DEAD: self.dead, DIALOGS: self.dialogs,
             VALUES: self.values, TIMERS: self.timers, POSTED: self.posted,
         }  # fmt: skip
-        self._prune(now_ms)
 
-    def _prune(self, now_ms: int) -> None:
-        """Cursors that the floor has passed, and keys that nobody will use again."""
+    def prune(self, now_ms: int) -> None:
+        """Delete cursors that the floor has passed, and keys that nobody will use again."""
         for cursor in [c for c in self.cursors.values() if c.seq <= (self.floor or 0)]:
             self.put(CURSORS, cursor.key, None)
         for posted in [p for p in self.posted.values() if p.at_ms < now_ms - B.POSTED_KEPT_MS]:

@@ -45,9 +45,12 @@ class Watchdog:
         self._stop = threading.Event()
 
     # -- the event loop's side -----------------------------------------------------------------------------------------
-    @types.coroutine
-    def watch(self, handler: str, coroutine: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    async def watch(self, handler: str, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine as ``await`` does, noting when each of its steps begins and ends."""
+        await self._drive(handler, coroutine)
+
+    @types.coroutine
+    def _drive(self, handler: str, coroutine: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
         value: Any = None
         error: BaseException | None = None
         try:
