@@ -142,7 +142,7 @@ class MemoryVault:
                 self.log.append(event)
 
 
-async def _in_this_thread(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+async def in_this_thread(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """In place of ``trio.to_thread.run_sync``."""
     await trio.lowlevel.checkpoint()
     vault = getattr(function, "__self__", None)
@@ -258,7 +258,7 @@ class World:
 async def open_world(*, auto: bool = True, spacing_ms: int = 0) -> AsyncIterator[World]:
     """A relay and room for people; everybody stops with it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trio.to_thread, "run_sync", _in_this_thread)
+        patch.setattr(trio.to_thread, "run_sync", in_this_thread)
         patch.setattr(limits, "KEY_PACKAGES_TARGET", 8)  # most of the time to set a world up would go into making 64
         async with trio.open_nursery() as nursery:
             relay = RelayModel(clock_ms, auto=auto, spacing_ms=spacing_ms)
