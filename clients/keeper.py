@@ -227,7 +227,11 @@ class Keeper:
     async def _with_blobs(
         self, link: Link, pub: Pub, blobs: tuple[R.Blob, ...], reply: Callable[..., None]
     ) -> None:  # fmt: skip
-        """Upload what a commit refers to, then the commit."""
+        """Upload what a commit refers to, then the commit.
+
+        A blob that is refused for good does not decide the commit: an earlier copy of it may be stored. The PUB goes
+        all the same, and its own answer tells (dedupe first; else 404 for the blob).
+        """
         try:
             for blob in blobs:
                 await link.ask("blobs.put", PutBlob(blob.hash, blob.data), type(None))
@@ -237,8 +241,9 @@ class Keeper:
             self._restart()
             return
         except Refusal as error:
-            reply(error.err)
-            return
+            if error.retry_ms is not None:
+                reply(error.err)
+                return
         link.request(pub, reply)
 
     async def _frames(self, frames: list[AnyFrame]) -> None:
