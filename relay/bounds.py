@@ -13,6 +13,7 @@ HANDSHAKE_BYTES_MAX: Final = 16 * 1024  # HTTP head of a websocket handshake: br
 FRAMING_BYTES_MAX: Final = 64 * 1024  # websocket framing and pings that may come between two whole messages
 CONTROL_BYTES_MAX: Final = 64 * 1024  # pongs and closes waiting for a socket; beyond it no more pings are read
 WRITE_SLICE_BYTES: Final = 64 * 1024  # given to the kernel at once: progress is seen slice by slice
+KERNEL_BYTES_MAX: Final = 64 * 1024  # unsent in the kernel: what waits there cannot be overtaken, nor seen by us
 CLOSE_MS: Final = 2_000  # our close frame to the peer's; then the socket is dropped
 REQUEST_BYTES_MAX: Final = 2 * 1024 * 1024  # parameters of a connection's waiting REQs: two blob parts
 INFLIGHT_BYTES_MAX: Final = 4 * 1024 * 1024  # bodies of a connection's PUBs that wait for their commit

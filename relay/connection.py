@@ -55,6 +55,7 @@ class Connection:
         self._request_bytes = 0
         self._is_answering = False
         self._is_gone = False
+        self._patience_ms = 0
         self._catchup = Catchup(
             peer, relay.store.topics, self._settings.outbound_bytes_max, relay.counters, self._spawn
         )
@@ -97,7 +98,15 @@ class Connection:
         return None if self._is_gone else self.session.deadline_ms
 
     def on_deadline(self, now_ms: int) -> None:
-        """PING after silence, BYE after more of it or where no login came."""
+        """PING after silence, BYE after more of it or where no login came.
+
+        A client whose socket is still taking what waits for it is slow, not dead: the PING stands behind all that, so
+        its time begins when the buffer is empty. A socket that takes nothing at all is the seam's to close.
+        """
+        if self.session.state is State.READY and self.peer.buffered_bytes:
+            self._patience_ms = now_ms + L.PONG_TIMEOUT_MS
+        if now_ms < self._patience_ms:
+            return
         frame = self.session.tick(now_ms)
         if isinstance(frame, F.Bye):
             self.bye(Close(frame.code))

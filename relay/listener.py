@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from relay.socket_peer import SocketPeer
 
 PATH: Final = "/ws"
 _HOST: Final = re.compile(rb"(?im)^host:[ \t]*([^\r\n]*?)[ \t]*\r?$")
+_NOTSENT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
 _QUEUE: Final = 4  # whole messages between trio-websocket and us
 _RECEIVE_BYTES: Final = 16 * 1024
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -73,6 +75,8 @@ class Listener:
         if full:
             await self._turn_away(stream, address)
             return
+        if isinstance(stream, trio.SocketStream) and _NOTSENT is not None:
+            stream.setsockopt(socket.IPPROTO_TCP, _NOTSENT, B.KERNEL_BYTES_MAX)
         peer = SocketPeer(stream, address, self._settings)
         self._peers.add(peer)
         self._addresses[address] += 1

@@ -145,8 +145,8 @@ class SocketPeer(trio.abc.Stream):
 
     @property
     def is_full(self) -> bool:
-        """Whether the buffer is over its bound."""
-        return self._buffered > self._bound
+        """Whether so much waits that nothing more may be asked for: twice what fan-out and history may queue."""
+        return self._buffered > 2 * self._bound
 
     def finish(self) -> None:
         """Nothing more will be appended; the writer ends when the buffer is empty."""

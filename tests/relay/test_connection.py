@@ -268,6 +268,21 @@ async def test_silence_is_asked_and_then_ended(autojump_clock: trio.testing.Mock
         assert lively.bye is None
 
 
+async def test_slow_is_not_dead(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_lab() as lab:
+        slow = await lab.register(lab.person("alice"))
+        slow.peer.is_stuck = True
+        slow.send(F.Ping(1))  # its PONG waits for the socket
+        await turn(lab, 120)
+        assert slow.got(F.Bye) == []
+        slow.peer.take()
+        await turn(lab, 12)
+        assert (len(slow.got(F.Ping)), slow.got(F.Bye)) == (1, [])
+        await turn(lab, 12)
+        assert slow.bye is not None
+        assert slow.bye.code == Close.PING
+
+
 # -- vanishing --------------------------------------------------------------------------------------------------------
 async def opened(lab: Lab, person: Person) -> FakeClient:
     """INFO was sent."""

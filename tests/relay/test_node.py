@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -145,6 +146,40 @@ async def test_a_port_in_use_is_a_sentence() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}.*'port'"):
             await open_listeners("127.0.0.1", port, "port")
+
+
+class OutOfDescriptors(trio.abc.Listener[trio.abc.Stream]):
+    """Fails as an accept does where no descriptor is left, then gives one connection."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._answers: list[trio.abc.Stream | OSError] = [OSError(errno.EMFILE, ""), OSError(errno.ENFILE, ""), stream]
+
+    async def accept(self) -> trio.abc.Stream:
+        """The next connection, or not."""
+        await trio.lowlevel.checkpoint()
+        if not self._answers:
+            await trio.sleep_forever()
+        answer = self._answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+        await trio.lowlevel.checkpoint()
+
+
+async def test_running_out_of_descriptors_is_survived(autojump_clock: trio.testing.MockClock) -> None:
+    async with (
+        Bus().open(lambda c, d: None, lambda: None) as broker,
+        open_node(small(), memory_store(), broker, CLUSTER) as node,
+        trio.open_nursery() as nursery,
+    ):
+        mine, theirs = trio.testing.memory_stream_pair()
+        await nursery.start(node._serve, [OutOfDescriptors(theirs)])
+        await mine.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await mine.receive_some()).startswith(b"HTTP/1.1 400")
+        nursery.cancel_scope.cancel()
 
 
 async def test_addresses() -> None:

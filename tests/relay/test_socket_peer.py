@@ -72,7 +72,7 @@ async def test_what_waits_is_written_together_and_in_order(nursery: trio.Nursery
 
 async def test_a_real_socket_takes_what_it_can(nursery: trio.Nursery) -> None:
     theirs, mine = await sockets()
-    peer = peer_over(theirs, outbound_bytes_max=200_000)
+    peer = peer_over(theirs, outbound_bytes_max=100_000)
     peer.handler = listening = Listening()
     nursery.start_soon(peer.write)
     for number in range(300):

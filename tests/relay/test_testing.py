@@ -8,9 +8,10 @@ import trio
 import trio.testing
 
 from relay.broker.memory import Bus
-from relay.testing import TEST_SETTINGS, open_relay, small, virtual_clock_ms, wait_until
+from relay.testing import TEST_SETTINGS, open_relay, small, virtual_clock_ms
 from storage.memory import MemoryStore
 from tests.support.people import Person
+from tests.support.waiting import until
 from tests.support.wire import open_wire
 
 
@@ -23,7 +24,7 @@ async def test_in_memory_with_a_given_store() -> None:
         async with open_wire(relay.url) as wire:
             await wire.receive()
             assert relay.node.counters.accepted == 1
-        await wait_until(lambda: relay.node.statistics().connections == 0)
+        await until(lambda: relay.node.statistics().connections == 0)
 
 
 async def test_in_a_directory(tmp_path: Path) -> None:
