@@ -331,7 +331,14 @@ async def open_link(url: str, clock_ms: Callable[[], int]) -> AsyncIterator[Link
             raise down from None  # whatever closing it brought, this is why it ended
         if isinstance(error, ConnectionClosed):
             raise _closed(error) from None
-        raise LinkDown(f"{url} cannot be reached: {str(error) or type(error).__name__}") from None
+        raise LinkDown(f"{url} cannot be reached: {_cause(error)}") from None
+
+
+def _cause(error: BaseException) -> str:
+    """Why, in words: a handshake that failed often says nothing itself, but what it came from does."""
+    while not str(error) and error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
 
 
 def _is_address(url: str) -> bool:
