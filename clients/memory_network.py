@@ -8,6 +8,7 @@ on the machine, and connections can be cut.
 from __future__ import annotations
 
 import errno
+import operator
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,7 @@ class MemorySocket(trio.socket.SocketType):
         self._changed = trio.Event()
         self._is_closed = False
         self._is_shut = False
+        self._is_reading = False
 
     # -- what it is ----------------------------------------------------------------------------------------------------
     @property
@@ -167,9 +169,7 @@ class MemorySocket(trio.socket.SocketType):
     async def send(self, data: Any, flags: int = 0, /) -> int:
         """As many bytes as there is room for, at least one."""
         await trio.lowlevel.checkpoint()
-        pipe = self._connected(self._outgoing)
-        while len(pipe.data) >= BUFFER_BYTES and not pipe.is_broken and not self._is_closed:
-            await pipe.wait()
+        pipe = await self._room()
         self._check(pipe, errno.EPIPE)
         taken = bytes(memoryview(data)[: BUFFER_BYTES - len(pipe.data)])
         pipe.data += taken
@@ -177,23 +177,36 @@ class MemorySocket(trio.socket.SocketType):
         return len(taken)
 
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:
-        """Bytes of the other end; none where it has said its last."""
+        """Bytes of the other end; none where it has said its last. Raises ``TypeError`` as a socket does."""
+        size = operator.index(buflen)
         await trio.lowlevel.checkpoint()
         pipe = self._connected(self._incoming)
-        while not pipe.data and not pipe.is_ended and not pipe.is_broken and not self._is_closed:
-            await pipe.wait()
+        if self._is_reading:
+            raise trio.BusyResourceError("another task is reading from this socket")
+        self._is_reading = True
+        try:
+            while not pipe.data and not pipe.is_ended and not pipe.is_broken and not self._is_closed:
+                await pipe.wait()
+        finally:
+            self._is_reading = False
         self._check(pipe, errno.ECONNRESET)
-        taken = bytes(pipe.data[:buflen])
-        del pipe.data[:buflen]
+        taken = bytes(pipe.data[:size])
+        del pipe.data[:size]
         pipe.change()
         return taken
 
     async def wait_writable(self) -> None:
         """Wait for room."""
         await trio.lowlevel.checkpoint()
+        await self._room()
+
+    async def _room(self) -> _Pipe:
         pipe = self._connected(self._outgoing)
         while len(pipe.data) >= BUFFER_BYTES and not pipe.is_broken and not self._is_closed:
             await pipe.wait()
+        if self._is_closed:
+            raise _error(errno.EBADF)
+        return pipe
 
     @staticmethod
     def _connected(pipe: _Pipe | None) -> _Pipe:

@@ -199,7 +199,7 @@ class Kit:
         home = relay or self.relay
 
         async def run(*, task_status: trio.TaskStatus[Person]) -> None:
-            place = self._place(home, name)
+            place = self._place(home, "people", name)
             vault = Vault(place / "vault.db", Secret.key_file(place / "vault.key"))
             try:
                 async with open_client(home.url, vault, clock_ms=home.clock_ms) as client:
@@ -219,7 +219,7 @@ class Kit:
         Raises what it ends with if it does not start: ``BotError``, ``VaultError``.
         """
         home = relay or self.relay
-        running = RunningBot(self, bot, data or self._place(home, bot.name))
+        running = RunningBot(self, bot, data or self._place(home, "bots", bot.name))
         self._nursery.start_soon(self._run_bot, running, home)
         await self.until(lambda: running.is_ready or running.ended.is_set(), f"{bot.name} to start")
         if running.refused is not None:
@@ -239,8 +239,8 @@ class Kit:
             self._bots.remove(running)
             running.ended.set()
 
-    def _place(self, relay: Relay, name: str) -> Path:
-        return self.folder / str(self._relays.index(relay)) / name
+    def _place(self, relay: Relay, *names: str) -> Path:
+        return self.folder.joinpath(f"relay {self._relays.index(relay)}", *names)
 
     # -- time ----------------------------------------------------------------------------------------------------------
     async def settle(self) -> None:

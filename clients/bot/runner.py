@@ -159,10 +159,10 @@ class Runner:
         """Settle a task; False: the bot stops before it was settled."""
         if task.dead is not None:
             task = await self._replayed(task.dead)
-        if self._is_moot(task):
-            self._settle(task)
-            return True
         while await self._may_begin(task):
+            if self._is_moot(task):
+                self._settle(task)
+                return True
             effects = Effects(self.client, self.memory)
             async with self._limiter:
                 if self.lanes.stopping.is_set():

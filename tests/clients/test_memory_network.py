@@ -32,16 +32,10 @@ async def test_it_is_a_stream_as_trio_wants_one() -> None:
         async def make_clogged() -> Any:
             one, other = await connected(network)
             for stream in (one, other):
-                with trio.move_on_after(0):
-                    while True:
-                        await stream.send_all(b"x" * BUFFER_BYTES)
+                await stream.send_all(b"x" * BUFFER_BYTES)
             return one, other
 
-        await check_half_closeable_stream(make, None)
-        one, _ = await make_clogged()
-        with trio.move_on_after(0) as scope:
-            await one.wait_send_all_might_not_block()
-        assert scope.cancelled_caught
+        await check_half_closeable_stream(make, make_clogged)
 
 
 async def test_bytes_go_both_ways_and_end() -> None:
@@ -61,7 +55,7 @@ async def test_bytes_go_both_ways_and_end() -> None:
         await client.aclose()
         await client.aclose()
         assert network.connections == 0
-        with pytest.raises(trio.BrokenResourceError):
+        with pytest.raises(trio.ClosedResourceError):
             await server.send_all(b"too late")
 
 
