@@ -13,10 +13,10 @@ import trio
 from clients.bot import Bot, in_group
 from protocol.messages.chat import Text
 
-PATIENCE = {"attempts": 1000, "back_off_s": (1, 5, 30)}  # the other relay may be away for hours
+PATIENCE = {"attempts": 1000, "back_off_s": (1, 5, 30)}  # a bridge that restarts may be away for hours
 
-left = Bot("bridge-left", handle="bridge", **PATIENCE)
-right = Bot("bridge-right", handle="bridge", **PATIENCE)
+left = Bot("bridge-left", handle="bridge", hears_bots=True, **PATIENCE)
+right = Bot("bridge-right", handle="bridge", hears_bots=True, **PATIENCE)
 
 
 def carry(here, there):

@@ -45,19 +45,20 @@ class Bot:
     ``name`` is also its handle at the relay unless ``handle`` says otherwise. ``attempts`` and ``back_off_s``: how
     often a handler is run on one message, and the seconds before each further run. ``parallel``: handlers at once.
     ``blocked_s``, ``slow_s``: when a handler is named that blocks the event loop, or runs for long. ``stop_s``: how
-    long what runs may take after SIGTERM.
+    long what runs may take after SIGTERM. ``hears_bots``: messages of other bots come too; take care that no two bots
+    answer each other for ever.
     """
 
     def __init__(
         self, name: str, *, handle: str | None = None, attempts: int = B.ATTEMPTS,
         back_off_s: Sequence[float] = B.BACK_OFF_S, parallel: int = B.PARALLEL, blocked_s: float = B.BLOCKED_S,
-        slow_s: float = B.SLOW_S, stop_s: float = B.STOP_S,
+        slow_s: float = B.SLOW_S, stop_s: float = B.STOP_S, hears_bots: bool = False,
     ) -> None:  # fmt: skip
         if attempts < 1 or parallel < 1 or not back_off_s:
             raise BotError("a bot makes at least one attempt, serves at least one conversation, and has one back-off")
         self.name = name
         self.handle = handle or name
-        self.policy = Policy(attempts, tuple(back_off_s), parallel, blocked_s, slow_s, stop_s)
+        self.policy = Policy(attempts, tuple(back_off_s), parallel, blocked_s, slow_s, stop_s, hears_bots)
         self.log = logging.getLogger(f"chappe.bot.{name}")
         self._handlers: list[Handler] = []
         self._timers: dict[str, Handler] = {}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import trio
 
 from clients import records as R
 from clients.bot import bounds as B
+from clients.bot.incoming import BOT_MARK
 from clients.bot.memory import (
     DIALOGS,
     POSTED,
@@ -31,9 +32,11 @@ from clients.bot.memory import (
 from clients.client import Client
 from clients.conversations import Conversation, NotActive
 from clients.records import Status, Work
-from protocol.content import Reference
+from protocol.content import Reference, decode_content, encode_content
 from protocol.messages import Body, compose
 from protocol.messages.chat import Text
+
+_TRUE: Final = msgspec.Raw(b"\xc3")
 
 
 @dataclass(slots=True)
@@ -76,8 +79,9 @@ class Effects:
             raise ValueError(f"a handler says at most {B.SENDS_MAX} messages in one run; use `later` for the rest")
         engine = self.client.engine
         words = Text(text=body) if isinstance(body, str) else body
-        content = compose(words, re=re, rp=rp, ex=ex_ms, seen=engine.seen(talk.record))
-        row = R.Outgoing(0, talk.topic, engine.shelf.new_id(), Work.MESSAGE, 0, content, ttl_ms)
+        content = decode_content(compose(words, re=re, rp=rp, ex=ex_ms, seen=engine.seen(talk.record)))
+        marked = encode_content(msgspec.structs.replace(content, x={BOT_MARK: _TRUE}))
+        row = R.Outgoing(0, talk.topic, engine.shelf.new_id(), Work.MESSAGE, 0, marked, ttl_ms)
         self.sends.append(row)
         return row.id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from clients.conversations import Conversation
 from clients.events import Received
@@ -11,6 +12,8 @@ from protocol.content import Content, Reference
 from protocol.frames import Role
 from protocol.ids import TopicKind
 from protocol.messages import Body, Message, Unknown
+
+BOT_MARK: Final = "chappe.bot"  # extension of a content that a bot said
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ class Incoming:
         """Accounts that the message names."""
         value = getattr(self.body, "mentions", ())
         return value if isinstance(value, tuple) else ()
+
+    @property
+    def by_bot(self) -> bool:
+        """Whether a bot of this SDK said it: bots do not answer each other, or they would never stop."""
+        return self.content.x is not None and BOT_MARK in self.content.x
 
     @property
     def is_pair(self) -> bool:

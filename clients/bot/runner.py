@@ -43,6 +43,7 @@ class Policy:
     blocked_s: float = B.BLOCKED_S
     slow_s: float = B.SLOW_S
     stop_s: float = B.STOP_S
+    hears_bots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +150,15 @@ class Runner:
                 raise LookupError(f"no @bot.on_timer({task.timer.name!r}) is there any more")
             return self._timers[task.timer.name]
         subject = context.incoming or task.event
-        if subject is None or (isinstance(subject, Incoming) and _never_handed_on(subject.body)):
+        if subject is None or (isinstance(subject, Incoming) and self._passes_by(subject)):
             return None
         kind = MESSAGE if isinstance(subject, Incoming) else EVENT
         return next((one for one in self._handlers if one.kind == kind and one.accepts(subject)), None)
+
+    def _passes_by(self, message: Incoming) -> bool:
+        """What no handler gets: bots' words, and (rule 2 of the registry) unknown types that are never acted on."""
+        body = message.body
+        return (message.by_bot and not self._policy.hears_bots) or (isinstance(body, Unknown) and body.must_answer)
 
     # -- dealing with a task -------------------------------------------------------------------------------------------
     async def _deal(self, task: Task) -> bool:
@@ -263,11 +269,6 @@ class Runner:
             outcome = f"set aside as dead letter {letter.number}, after {letter.attempts} attempts"
         self._log.error("the handler %s failed on %s (%s)\n%s", handler, task.label, outcome, _traceback(error))
         return not again
-
-
-def _never_handed_on(body: Body | Unknown) -> bool:
-    """Rule 2 of the registry: an unknown type of money, games, groups or workers is never acted on."""
-    return isinstance(body, Unknown) and body.must_answer
 
 
 def _traceback(error: Exception) -> str:

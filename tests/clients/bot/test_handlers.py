@@ -133,3 +133,9 @@ async def test_it_accepts_its_types_that_pass_all_conditions(tmp_path: Path) -> 
         assert joined.accepts(Joined(topic=TOPIC, by=ALICE, members=(), again=True))
         assert not joined.accepts(Joined(topic=TOPIC, by=ALICE, members=()))
         assert not joined.accepts(Changed(topic=TOPIC, by=ALICE))
+
+
+def test_the_guide_names_everything_that_a_handler_can_ask_for() -> None:
+    guide = (Path(__file__).resolve().parents[3] / "clients" / "README.md").read_text()
+    table = guide.partition("| name | what |")[2].partition("\n\n")[0]
+    assert all(f"`{name}`" in table for name in H.NAMES)
