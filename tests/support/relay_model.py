@@ -295,6 +295,8 @@ class RelayModel:
 
     async def _publish_list(self, wire: Wire, params: Q.PublishList) -> Any:
         devices = identity.open_signed(params.signed)
+        if identity.is_expired(devices, self.clock_ms()):
+            return Refused(Code.EXPIRED, "the device list has expired already")
         outcome = await self.store.accounts.publish_list(
             devices.account, devices.version, params.signed, devices.expires_ms, [d.key for d in devices.devices],
             devices.service, wire.device,
