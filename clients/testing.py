@@ -73,6 +73,14 @@ def relay_opener() -> Opener:
     raise LookupError("no relay for tests is installed; install the extra: chappe[relay]")
 
 
+async def settle() -> None:
+    """Wait until no task can go on and no thread works (of those that trio counts by default)."""
+    threads = trio.to_thread.current_default_thread_limiter()
+    await wait_all_tasks_blocked()
+    while threads.borrowed_tokens:
+        await wait_all_tasks_blocked(_REST_S)
+
+
 class Person:
     """Somebody with a client, who hears what others say."""
 
@@ -245,10 +253,7 @@ class Kit:
     # -- time ----------------------------------------------------------------------------------------------------------
     async def settle(self) -> None:
         """Wait until nothing runs and no thread works; no virtual time passes."""
-        threads = trio.to_thread.current_default_thread_limiter()
-        await wait_all_tasks_blocked()
-        while threads.borrowed_tokens:
-            await wait_all_tasks_blocked(_REST_S)
+        await settle()
 
     async def until(self, condition: Callable[[], object], what: str, *, within_s: float = WAIT_S) -> None:
         """Wait for something, letting time pass from deadline to deadline. Raises ``AssertionError`` after a while."""

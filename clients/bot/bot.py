@@ -187,7 +187,7 @@ class Bot:
         raise SystemExit(main(self, arguments))
 
 
-def load_bots(path: Path) -> list[Bot]:
+def load_bots(path: Path | str) -> list[Bot]:
     """The bots that a program would run, in that order, without running them: for tests."""
     found: list[Bot] = []
     token = _loading.set(found)

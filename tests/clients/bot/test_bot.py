@@ -17,9 +17,10 @@ from protocol.messages.chat import Text
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    for options in ({"attempts": 0}, {"parallel": 0}, {"back_off_s": ()}):
+    nonsense: list[dict[str, Any]] = [{"attempts": 0}, {"parallel": 0}, {"back_off_s": ()}]
+    for options in nonsense:
         with pytest.raises(BotError, match="at least one attempt"):
-            Bot("x", **options)  # type: ignore[arg-type]
+            Bot("x", **options)
     bot = Bot("x")
 
     async def ring() -> None: ...

@@ -28,12 +28,10 @@ async def test_who_said_what_where(tmp_path: Path) -> None:
         assert message.reference == Reference(event.id)
         assert (message.state, message.contact, message.me) == ("asking", contact, client.account)
         assert isinstance(message.body, Text)
-        assert message.is_admin
-        assert not message.is_pair
+        assert (message.is_admin, message.is_pair, message.by_bot) == (True, False, False)
         client.engine.shelf.conversations[TOPIC].kind = TopicKind.PAIR
         client.engine.shelf.conversations[TOPIC].roster.pop(ALICE)
-        assert message.is_pair
-        assert (message.role, message.is_admin) == (0, False)
+        assert (message.role, message.is_admin, message.is_pair) == (0, False, True)
 
 
 async def test_what_it_answers(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 from clients.bot import bounds
 from clients.bot.lanes import Lanes
@@ -13,6 +13,7 @@ from clients.bot.memory import BotMemory
 from clients.bot.tasks import Task
 from clients.client import Client
 from clients.events import AnyEvent, Received
+from clients.testing import settle
 from protocol.messages import parse
 from protocol.messages.chat import Text
 from tests.clients.bot.support import OTHER_TOPIC, TOPIC, open_alone, received, tell
@@ -46,11 +47,6 @@ class Worker:
         return True
 
 
-async def rest() -> None:
-    """Until nothing runs and no thread works."""
-    await wait_all_tasks_blocked(0.01)
-
-
 async def test_order_in_a_conversation_and_parallel_across(tmp_path: Path, nursery: trio.Nursery) -> None:
     async with open_alone(tmp_path) as (client, memory):
         memory.begin(0)
@@ -58,12 +54,12 @@ async def test_order_in_a_conversation_and_parallel_across(tmp_path: Path, nurse
         worker.gates["a1"] = trio.Event()
         nursery.start_soon(worker.lanes.run)
         tell(client, received("a1"), received("a2"), received("mine", mine=True), received("b1", topic=OTHER_TOPIC))
-        await rest()
+        await settle()
         assert sorted(worker.begun) == ["a1", "b1"]
         assert worker.lanes.statistics().lanes == 1
         assert worker.lanes.floor() == 0  # a1 is not dealt with yet
         worker.gates["a1"].set()
-        await rest()
+        await settle()
         assert worker.begun.index("a1") < worker.begun.index("a2")
         assert worker.lanes.statistics().lanes == 0
         assert worker.lanes.floor() == memory.floor == worker.lanes.statistics().read_seq == 4
@@ -71,7 +67,7 @@ async def test_order_in_a_conversation_and_parallel_across(tmp_path: Path, nurse
 
 
 async def test_a_conversation_that_waits_costs_no_memory(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: MockClock
+    tmp_path: Path, nursery: trio.Nursery, mock_clock: MockClock
 ) -> None:
     count = bounds.READ_ROWS * 3
     async with open_alone(tmp_path) as (client, memory):
@@ -79,10 +75,10 @@ async def test_a_conversation_that_waits_costs_no_memory(
         worker.gates["0"] = trio.Event()
         tell(client, *(received(str(number)) for number in range(count)))
         nursery.start_soon(worker.lanes.run)
-        await rest()
+        await settle()
         assert worker.begun == ["0"]
         worker.gates["0"].set()
-        await rest()
+        await settle()
         assert worker.begun == [str(number) for number in range(count)]
         worker.lanes.stop()
 
@@ -93,14 +89,14 @@ async def test_jobs_come_before_the_next_event(tmp_path: Path, nursery: trio.Nur
         worker.gates["1"] = trio.Event()
         worker.lanes.add(Task(OTHER_TOPIC))  # before it runs
         nursery.start_soon(worker.lanes.run)
-        await rest()
+        await settle()
         assert worker.begun == ["job"]
         tell(client, received("1"), received("2"))
-        await rest()
+        await settle()
         worker.lanes.add(Task(TOPIC))
         assert worker.lanes.statistics().jobs == 1
         worker.gates["1"].set()
-        await rest()
+        await settle()
         assert worker.begun == ["job", "1", "job", "2"]
         worker.lanes.stop()
 
@@ -118,10 +114,10 @@ async def test_after_the_stop_what_runs_ends_and_nothing_begins(tmp_path: Path) 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             tell(client, received("1"), received("2"), received("b1", topic=OTHER_TOPIC))
-            await rest()
+            await settle()
             worker.lanes.stop()
             worker.lanes.add(Task(OTHER_TOPIC))
-            await rest()
+            await settle()
             assert not ended.is_set()
             worker.gates["1"].set()
         assert worker.begun.count("2") == 0
@@ -130,7 +126,7 @@ async def test_after_the_stop_what_runs_ends_and_nothing_begins(tmp_path: Path) 
         again = Worker(client, memory)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(again.lanes.run)
-            await rest()
+            await settle()
             assert again.begun == ["2"]
             again.lanes.stop()
 
@@ -141,13 +137,13 @@ async def test_what_the_worker_leaves_stays(tmp_path: Path) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(worker.lanes.run)
             tell(client, received("never"), received("2"))
-            await rest()
+            await settle()
             worker.lanes.stop()
         assert worker.begun == ["never"]
         assert memory.cursor(TOPIC) == 0
 
 
-async def test_events_that_are_gone_are_passed(tmp_path: Path, monkeypatch: object) -> None:
+async def test_events_that_are_gone_are_passed(tmp_path: Path) -> None:
     async with open_alone(tmp_path) as (client, memory):
         worker = Worker(client, memory)
         vault = client.engine.shelf.vault
@@ -160,6 +156,6 @@ async def test_events_that_are_gone_are_passed(tmp_path: Path, monkeypatch: obje
         async with trio.open_nursery() as nursery:
             nursery.start_soon(worker.lanes.run)
             tell(client, received("1"))
-            await rest()
+            await settle()
             assert (worker.begun, worker.lanes.statistics().lanes) == ([], 0)
             worker.lanes.stop()
