@@ -6,7 +6,12 @@ import sys
 
 import trio
 
-from tests.conformance.runner import run
+from tests.conformance.runner import Result, run
+
+
+def execute(url: str, only: str = "") -> list[Result]:
+    """Run the script from outside of trio."""
+    return trio.run(run, url, only)
 
 
 def main(arguments: list[str]) -> int:
@@ -14,7 +19,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) not in (1, 2):
         print("usage: python -m tests.conformance ws://HOST:PORT/ws [PART OF A NAME]", file=sys.stderr)
         return 2
-    results = trio.run(run, *arguments)
+    results = execute(*arguments)
     for result in results:
         print(f"FAIL {result.name}: {result.why}" if result.why else f"PASS {result.name}")
     failed = sum(bool(result.why) for result in results)

@@ -75,17 +75,13 @@ class Case:
         self._url = url
         self._nursery = nursery
         self._open: dict[str, WebSocketConnection] = {}
+        self._all: list[WebSocketConnection] = []  # those too whose name was used again
 
     async def step(self, step: dict[str, Any]) -> None:
         """Do one step. Raises ``Mismatch``."""
         kind = next(iter(step))
         if kind == "open":
-            self._open[step["open"]] = await connect_websocket_url(
-                self._nursery, self._url, subprotocols=[SUBPROTOCOL]
-            )
-            chosen = self._open[step["open"]].subprotocol
-            if chosen != SUBPROTOCOL:
-                raise Mismatch(f"the relay chose the subprotocol {chosen!r}")
+            await self._connect(step["open"])
         elif kind == "close":
             await self._open[step["close"]].aclose()
         elif kind == "set":
@@ -97,6 +93,13 @@ class Case:
                 raise Mismatch(f"{show(one)} and {show(other)} should {kind}")
         else:
             await self._talk(kind, step, step[kind])
+
+    async def _connect(self, name: str) -> None:
+        socket = await connect_websocket_url(self._nursery, self._url, subprotocols=[SUBPROTOCOL])
+        self._open[name] = socket
+        self._all.append(socket)
+        if socket.subprotocol != SUBPROTOCOL:
+            raise Mismatch(f"the relay chose the subprotocol {socket.subprotocol!r}")
 
     async def _talk(self, kind: str, step: dict[str, Any], name: str) -> None:
         if kind == "send":
@@ -182,7 +185,7 @@ class Case:
 
     async def finish(self) -> None:
         """Close what is open; where the relay closed, trio-websocket leaves the socket to us."""
-        for socket in self._open.values():
+        for socket in self._all:
             await trio.aclose_forcefully(socket._stream)
 
 
@@ -192,12 +195,13 @@ async def run_case(url: str, case: dict[str, Any], procedures: dict[str, Any]) -
     why = ""
     async with trio.open_nursery() as nursery:
         running = Case(url, nursery)
-        number = 0
+        done = 0
         try:
-            for number, step in enumerate(steps, 1):
+            for step in steps:
                 await running.step(step)
-        except (Mismatch, ConnectionClosed, HandshakeError) as error:
-            why = f"step {number} of {len(steps)}, {json.dumps(steps[number - 1])[:300]}: {error}"
+                done += 1
+        except (Mismatch, ConnectionClosed, HandshakeError, OSError) as error:
+            why = f"step {done + 1} of {len(steps)}, {json.dumps(steps[done])[:300]}: {error}"
         finally:
             await running.finish()
             nursery.cancel_scope.cancel()

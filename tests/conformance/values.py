@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgpack
 from nacl import bindings as sodium
 
-DEFAULTS: Final = (None, 0, False, "", b"", [])
+DEFAULTS: Final[tuple[Any, ...]] = (None, 0, False, "", b"", [])
 PERSON: Final = ("account", "device", "inbox", "root_seed", "device_seed")
 
 
