@@ -243,26 +243,6 @@ async def test_bad_input_after_the_login(name: str, data: bytes, rid: int | None
             assert await client.ok(F.Sub(0, ()), list[F.SubResult]) == []
 
 
-async def test_a_malformed_frame_in_a_batch_leaves_nobody_without_an_answer() -> None:
-    async with open_lab() as lab:
-        client = await lab.register(lab.person("alice"))
-        heads = (15, 3, "topics.heads", [[]])
-        client.connection.on_message(encode_struct((heads, (13, 4, b"short"), (13, 0, b"short"), (8, 5, []))))
-        await settle()
-        assert {(err.rid, err.code, err.retry_ms is None) for err in client.got(F.Err)} == {
-            (3, Code.FRAME, False), (4, Code.FRAME, True), (5, Code.FRAME, False),
-        }  # fmt: skip
-
-
-async def test_a_malformed_request_without_a_number_is_not_answered() -> None:
-    async with open_lab() as lab:
-        client = await lab.register(lab.person("alice"))
-        client.connection.on_message(encode_struct((13, 0, b"short")))
-        await settle()
-        assert client.got(F.Err) == []
-        assert client.bye is None
-
-
 async def test_unknown_types_of_later_versions_are_ignored() -> None:
     async with open_lab() as lab:
         client = await lab.register(lab.person("alice"))
