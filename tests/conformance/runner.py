@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -111,7 +111,7 @@ class Case:
         elif "unordered" in step:
             await self._expect_all(name, list(step["unordered"]))
         else:
-            frame = await self._receive(name, step["frame"][0])
+            frame = await self._receive(name, step["frame"][0], past=step.get("past", []))
             self.scope.match(step["frame"], frame)
 
     async def _send(self, name: str, step: dict[str, Any]) -> None:
@@ -147,8 +147,8 @@ class Case:
             return False
         return True
 
-    async def _receive(self, name: str, *wanted: int) -> list[Any]:
-        """The next frame that is of a wanted type, or that may not be passed over."""
+    async def _receive(self, name: str, *wanted: int, past: Sequence[int] = ()) -> list[Any]:
+        """The next frame that is of a wanted type, or that may not be passed over (those of ``past`` may)."""
         while True:
             with trio.move_on_after(WAIT_S) as scope:
                 try:
@@ -162,7 +162,7 @@ class Case:
                 raise Mismatch(f"not a frame: {show(data)}")
             if frame[0] == PING:
                 await self._open[name].send_message(pack([PONG, *frame[1:2]]))
-            if frame[0] in wanted or (frame[0] not in ANYTIME and frame[0] < EXTENSION_MIN):
+            if frame[0] in wanted or (frame[0] not in (*ANYTIME, *past) and frame[0] < EXTENSION_MIN):
                 return frame
 
     async def _expect_end(self, name: str, end: dict[str, Any]) -> None:

@@ -90,12 +90,12 @@ class Case {
         left.splice(found, 1);
       }
     } else {
-      this.#scope.match(step.frame, await this.#receive(name, [step.frame[0]]));
+      this.#scope.match(step.frame, await this.#receive(name, [step.frame[0]], step.past ?? []));
     }
   }
 
-  /** The next frame that is of a wanted type, or that may not be passed over. */
-  async #receive(name, wanted) {
+  /** The next frame that is of a wanted type, or that may not be passed over (those of `past` may). */
+  async #receive(name, wanted, past = []) {
     for (;;) {
       const got = await this.#open.get(name).receive(WAIT_MS);
       if (got === null) throw new Mismatch(`nothing came in ${WAIT_MS} ms where frame ${wanted} was expected`);
@@ -103,7 +103,8 @@ class Case {
       const frame = unpack(got.message);
       if (!Array.isArray(frame) || !Number.isSafeInteger(frame[0])) throw new Mismatch(`not a frame: ${show(frame)}`);
       if (frame[0] === PING) this.#open.get(name).send(pack([PONG, ...frame.slice(1, 2)]));
-      if (wanted.includes(frame[0]) || !(ANYTIME.includes(frame[0]) || frame[0] >= EXTENSION_MIN)) return frame;
+      const maySkip = ANYTIME.includes(frame[0]) || past.includes(frame[0]) || frame[0] >= EXTENSION_MIN;
+      if (wanted.includes(frame[0]) || !maySkip) return frame;
     }
   }
 
