@@ -190,10 +190,18 @@ class Connection:
             if error.fatal:
                 self._bye(Close.TOO_LARGE if error.code is Code.TOO_LARGE else Close.PROTOCOL, error.text[:400])
             else:
-                self.send(F.Err(error.rid, error.code, error.text[:400]))
+                self._refuse_malformed(error)
             return
         for frame in frames:
             self._take(frame)
+
+    def _refuse_malformed(self, error: RemoteProtocolError) -> None:
+        """ERR for a malformed request, and for those that came in one batch with it: nobody waits in vain."""
+        if error.rid:
+            self.send(F.Err(error.rid, error.code, error.text[:400]))
+        for rid in error.undone:
+            text = "another frame of this batch is malformed, so nothing of it was done; send the others again"
+            self.send(F.Err(rid, error.code, text, RETRY_MS))
 
     def _take(self, frame: F.AnyFrame) -> None:
         """Handle a frame now, or after the login that is being decided (the session bounds what may wait)."""
