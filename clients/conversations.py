@@ -8,6 +8,7 @@ import trio
 
 from clients import records as R
 from clients.commits import accounts_of
+from clients.directory import CannotAdd
 from clients.engine import Engine
 from clients.events import AnyEvent, decode_event
 from clients.records import Status, Work
@@ -117,11 +118,16 @@ class Conversation:
 
     # -- changing ------------------------------------------------------------------------------------------------------
     async def add(self, accounts: list[bytes], *, role: int = Role.MEMBER) -> bytes:
-        """Add accounts with all their devices; the id of the commit. Raises ``CannotAdd``, ``NotActive``."""
+        """Add accounts with all their devices; the id of the commit.
+
+        Raises ``CannotAdd`` (also if all of them are here already), ``NotActive``.
+        """
         self._need_active()
         new = [account for account in accounts if account not in self.record.roster]
         if self.record.kind != TopicKind.GROUP:
             raise NotActive("a conversation of two stays one of two; start a group instead")
+        if not new:
+            raise CannotAdd("everybody you named is in the conversation already")
         additions = await self._client.claim(new)
         return await self._plan(R.Plan(add=additions, roles=tuple((account, role) for account in new)))
 

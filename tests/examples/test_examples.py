@@ -186,13 +186,14 @@ async def test_echo_as_a_process_killed_and_started_again(tmp_path: Path) -> Non
                 first = await start_echo(relay.url, tmp_path)
                 account = await find(alice, "echo")
                 talk = await alice.pair(account)
-                for number in range(20):
+                for number in range(100):
                     await talk.send(str(number))
                 await heard(alice, account, 5)
                 first.send_signal(signal.SIGKILL)
                 await first.wait()
                 second = await start_echo(relay.url, tmp_path)
-                assert await heard(alice, account, 20) == [str(number) for number in range(20)]
+                await talk.send("last")
+                assert await heard(alice, account, 101) == [*map(str, range(100)), "last"]
                 second.send_signal(signal.SIGTERM)
                 assert await second.wait() == 0
             vault.close()
