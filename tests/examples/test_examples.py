@@ -18,6 +18,7 @@ from clients.bot import Bot, load_bots
 from clients.client import Client, open_client
 from clients.connection import Refusal
 from clients.conversations import Conversation
+from clients.directory import CannotAdd
 from clients.events import Changed, Received, decode_event
 from clients.testing import Kit, Person, RunningBot, open_kit
 from clients.vault import Secret, Vault
@@ -184,8 +185,9 @@ async def test_echo_as_a_process_killed_and_started_again(tmp_path: Path) -> Non
             vault = Vault(tmp_path / "alice" / "vault.db", Secret.key_file(tmp_path / "alice" / "vault.key"))
             async with open_client(relay.url, vault) as alice:
                 first = await start_echo(relay.url, tmp_path)
-                account = await find(alice, "echo")
-                talk = await alice.pair(account)
+                talk = await pair_with(alice, "echo")
+                account = talk.peer
+                assert account is not None
                 for number in range(100):
                     await talk.send(str(number))
                 await heard(alice, account, 5)
@@ -209,12 +211,12 @@ async def start_echo(url: str, folder: Path) -> trio.Process:
         )
 
 
-async def find(client: Client, handle: str) -> bytes:
-    """An account by its handle, as soon as somebody has it."""
+async def pair_with(client: Client, handle: str) -> Conversation:
+    """The conversation with whoever has a handle, as soon as somebody has it and can be added."""
     while True:
         try:
-            return bytes(await client.find(handle))
-        except Refusal:
+            return await client.pair(await client.find(handle))
+        except (Refusal, CannotAdd):
             await trio.sleep(0.02)
 
 
