@@ -9,9 +9,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from clients.client import Client
-from clients.events import Joined
+from clients.events import Joined, Locked, Missing
 from protocol.errors import Code
-from protocol.frames import Err, Pub
+from protocol.frames import Err, GapReason, Pub
 from tests.support.clients import SPOKEN, agree, events_of, group_of, open_world, refuse, say, texts
 from tests.support.relay_model import Wire
 
@@ -106,3 +106,37 @@ async def test_both_found_the_same_pair_at_once(autojump_clock: MockClock) -> No
             assert client.conversation(topic).peer == other.account
 
 
+# -- let in again ------------------------------------------------------------------------------------------------------
+async def test_let_in_again_after_a_while(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben, cleo), talk = await group_of(world, "anna", "ben", "cleo")
+        await talk.remove([cleo.account])
+        await say(talk, "without cleo", "still without")
+        await world.settle()
+        await talk.add([cleo.account])
+        await world.settle()
+        await say(talk, "with cleo")
+        await world.settle()
+        assert agree(talk.topic, anna, ben, cleo)
+        assert texts(cleo, talk.topic) == ["with cleo"]
+        assert sum(event.count for event in events_of(cleo, Missing)) >= 2
+        assert [event.again for event in events_of(cleo, Joined)] == [False, True]
+
+
+async def test_put_out_and_let_in_again_while_away(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben, cleo), talk = await group_of(world, "anna", "ben", "cleo")
+        await world.crash("cleo")
+        await talk.remove([cleo.account])
+        await say(talk, "without cleo")
+        await world.settle()
+        await talk.add([cleo.account])
+        await world.settle()
+        cleo = await world.start("cleo")
+        await world.settle(5)
+        await say(talk, "with cleo")
+        await world.settle()
+        assert agree(talk.topic, anna, ben, cleo)
+        assert texts(cleo, talk.topic) == ["with cleo"]
+        assert events_of(cleo, Locked) == []
+        assert [event.reason for event in events_of(cleo, Missing)] == [GapReason.POLICY]
