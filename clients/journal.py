@@ -109,4 +109,6 @@ class Journal:
 
     def statistics(self) -> JournalStatistics:
         """Figures of now."""
-        return JournalStatistics(self._commits, len(self._batch.records) + len(self._after), self._seq)
+        batch = self._batch
+        waiting = len(batch.records) + len(batch.events) + len(self._after) + len(self._before)
+        return JournalStatistics(self._commits, waiting, self._seq)

@@ -67,7 +67,7 @@ async def test_what_is_noted_meanwhile_belongs_to_the_next_commit(lab: Lab, nurs
     await trio.testing.wait_all_tasks_blocked()
     lab.journal.put("a", b"1", b"two")
     lab.journal.tell(stored())
-    assert lab.journal.statistics().waiting == 1
+    assert lab.journal.statistics().waiting == 2
     lab.vault.release()
     await lab.journal.flushed()
     assert lab.vault.commits == 2

@@ -281,7 +281,11 @@ async def open_world(*, auto: bool = True, spacing_ms: int = 0) -> AsyncIterator
             world = World(nursery, auto=auto, spacing_ms=spacing_ms)
             patch.setattr(connection, "open_websocket_url", world.dial)
             nursery.start_soon(world.relay.run)
-            yield world
+            try:
+                yield world
+            finally:
+                for vault in world.vaults.values():
+                    vault.release()  # commits cannot be cancelled
             nursery.cancel_scope.cancel()
 
 
