@@ -287,7 +287,8 @@ async def test_who_cannot_be_let_in_does_not_stop_the_inbox(answer: Any, autojum
         del world.relay.answer["keypackages.claim"]
         await world.settle(5)
         assert not anna.engine.shelf.boxes
-        assert talk.record.fence == (2 if waits else 1)
+        # Ben, who is locked, may ask by himself meanwhile and be let in once more.
+        assert (talk.record.fence > 1) == waits
 
 
 async def test_a_device_that_has_no_package_is_not_let_in(autojump_clock: MockClock) -> None:
