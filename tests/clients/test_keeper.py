@@ -16,7 +16,7 @@ from clients.records import Status
 from protocol import limits as L
 from protocol.codec import encode_struct
 from protocol.errors import Close, Code
-from protocol.frames import AnyFrame, Bye, Evt, Frame, Msg, Ok, Pub, Req
+from protocol.frames import AnyFrame, Bye, Connect, Evt, Frame, Msg, Ok, Pub, Req
 from protocol.identity import SigningKey, open_signed, sign_list
 from protocol.messages.key import Failed as KeyFailed
 from protocol.requests import DevicesChanged, KeyPackagesLow
@@ -204,6 +204,22 @@ async def test_the_relay_learns_our_list_version(autojump_clock: MockClock) -> N
         await world.people("anna")
         (connect,) = [frame for who, frame in world.relay.heard if who == "anna" and hasattr(frame, "list_version")]
         assert connect.list_version == 1
+
+
+async def test_every_connect_has_a_higher_number(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna,) = await world.people("anna")
+        for _ in range(3):
+            world.cut("anna")
+            await world.settle(10)
+        numbers = [frame.number for frame in world.heard("anna", Connect)]
+        assert len(numbers) == 4
+        assert numbers == sorted(set(numbers))
+        assert numbers[0] > 0
+        keeper_of(anna)._login += 10**9  # as the relay says when it knows a higher one
+        world.cut("anna")
+        await world.settle(10)
+        assert world.heard("anna", Connect)[-1].number == keeper_of(anna)._login > 10**9
 
 
 # -- what is done in time ----------------------------------------------------------------------------------------------
