@@ -170,6 +170,14 @@ class Commits:
             self._adopt(talk, msg, change, before, mine)
         elif talk.status == Status.ACTIVE:
             self._apply(talk, msg, change)
+        elif talk.status == Status.LOCKED and self._me in change.devices_removed:
+            lost_at = talk.lost_at
+            self.wait(talk)  # somebody lets us in again: no need to ask for it once more
+            talk.lost_at = lost_at
+
+    @property
+    def _me(self) -> tuple[bytes, bytes]:
+        return self._shelf.account, self._shelf.device.public
 
     def _adopt(
         self, talk: R.Conversation, msg: Msg, change: AccessChange, before: dict[bytes, int], mine: R.Outgoing
