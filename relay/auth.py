@@ -17,7 +17,9 @@ from enum import Enum
 from protocol.errors import Close, Code
 from protocol.frames import VERSION, Connect
 from protocol.identity import IdentityError, challenge, check_key, verify_challenge
-from storage.base import Account
+from protocol.limits import RECONNECT_MS_MAX
+from relay.admission.why import Why
+from storage.base import Account, Refused
 
 
 class Verdict(Enum):
@@ -37,6 +39,7 @@ class Judgement:
     code: Code = Code.UNAUTHENTICATED
     close: Close = Close.LOGIN_FAILED
     text: str = ""
+    why: Why | None = None  # for the metrics, where the operator's bounds are the reason
 
 
 _FAILED = (
@@ -72,3 +75,25 @@ def judge(frame: Connect, proven: bool, account: Account | None, now_ms: int) ->
         return Judgement(Verdict.RESTRICTED)
     text = "this device is not on its account's current device list; link it again from another device of the account"
     return Judgement(Verdict.REFUSED, close=Close.REVOKED, text=text)
+
+
+def judge_bounds(judgement: Judgement, is_banned: bool, others: int, most: int) -> Judgement:
+    """What the operator has decided about who has proven to be who they are.
+
+    ``others``: open connections of the account's other devices; ``most``: how many connections it may have.
+    """
+    if judgement.verdict is Verdict.REFUSED:
+        return judgement
+    if is_banned:
+        text = "the operator of this relay does not serve you; ask there"
+        return Judgement(Verdict.REFUSED, 0, Code.FORBIDDEN, Close.BANNED, text, Why.BANNED)
+    if others >= most:
+        text = f"{others} connections of this account are open; close some"
+        return Judgement(Verdict.REFUSED, 0, Code.RATE, Close.OVERLOAD, text, Why.CONNECTIONS)
+    return judgement
+
+
+def refusal(judgement: Judgement) -> Refused:
+    """What a refused login is answered; only too many connections are worth another try."""
+    retry_ms = RECONNECT_MS_MAX if judgement.code is Code.RATE else None
+    return Refused(judgement.code, judgement.text, retry_ms=retry_ms)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,9 +19,11 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
 from protocol import limits as L
+from protocol.errors import CLOSES, Close
 from protocol.frames import SUBPROTOCOL
 from relay import bounds as B
 from relay import log
+from relay.admission.why import Why
 from relay.config import Settings
 from relay.counters import Counters
 from relay.seam import Accept, Handler
@@ -30,6 +32,7 @@ from relay.socket_peer import SocketPeer
 PATH: Final = "/ws"
 _QUEUE: Final = 4  # whole messages between trio-websocket and us
 _RECEIVE_BYTES: Final = 16 * 1024
+_TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -46,12 +49,14 @@ class Listener:
     """Accepts connections and runs each until it ends. ``accept`` makes the logic of a websocket that was opened."""
 
     def __init__(
-        self, settings: Settings, accept: Accept, counters: Counters, tls: ssl.SSLContext | None = None
-    ) -> None:
+        self, settings: Settings, accept: Accept, counters: Counters, tls: ssl.SSLContext | None = None,
+        may_connect: Callable[[str, int], bool] = lambda address, now_ms: True,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._accept = accept
         self._counters = counters
         self._tls = tls
+        self._may_connect = may_connect
         self._addresses: Counter[str] = Counter()
         self._peers: set[SocketPeer] = set()
 
@@ -63,12 +68,9 @@ class Listener:
     async def run(self, stream: trio.abc.Stream) -> None:
         """One connection, from TCP accept to the end."""
         address = _address_of(stream)
-        full = (
-            len(self._peers) >= self._settings.connections_max
-            or self._addresses[address] >= self._settings.connections_per_address_max
-        )
-        if full:
-            await self._turn_away(stream, address)
+        why = self._refusal(address)
+        if why is not None:
+            await self._turn_away(stream, address, why)
             return
         peer = SocketPeer(stream, address, self._settings)
         self._peers.add(peer)
@@ -80,13 +82,33 @@ class Listener:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
+            if peer.oversize:
+                self._counters.refusals[Why.OVERSIZE] += 1
             if peer.handler is not None:
                 peer.handler.on_closed()
             await trio.aclose_forcefully(stream)
 
-    async def _turn_away(self, stream: trio.abc.Stream, address: str) -> None:
+    def _refusal(self, address: str) -> Why | None:
+        settings = self._settings
+        if len(self._peers) >= settings.connections_max:
+            return Why.CONNECTIONS
+        if self._addresses.get(address, 0) >= settings.connections_per_address_max:
+            return Why.CONNECTIONS
+        return None if self._may_connect(address, int(trio.current_time() * 1000)) else Why.ADDRESS_CONNECTS
+
+    def sweep(self, now_ms: int) -> None:
+        """Send those away whose message began and does not go on; called about once a second."""
+        for peer in list(self._peers):
+            if peer.watch.is_overdue(now_ms) and not peer.closing.is_set():
+                self._counters.refusals[Why.PARTIAL] += 1
+                self._counters.closes[Close.PARTIAL] += 1
+                log.debug("partial", address=peer.address)
+                peer.close_nowait(Close.PARTIAL, CLOSES[Close.PARTIAL])
+
+    async def _turn_away(self, stream: trio.abc.Stream, address: str, why: Why) -> None:
         self._counters.refused_handshakes += 1
-        log.debug("turned-away", address=address)
+        self._counters.refusals[why] += 1
+        log.debug("turned-away", address=address, why=why)
         with trio.move_on_after(B.CLOSE_MS / 1000):
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await stream.send_all(_FULL)
@@ -100,6 +122,7 @@ class Listener:
                     await self._handshake(nursery, peer)
             if peer.websocket is None:
                 self._counters.refused_handshakes += 1
+                peer.answer_nowait(_TIMEOUT)
             else:
                 await self._converse(peer, peer.websocket)
             peer.finish()

@@ -14,6 +14,8 @@ from typing import Final
 import trio
 
 from relay import log
+from relay.admin import Admin
+from relay.admin_token import admin_token
 from relay.broker.base import Broker, Hear, Missed
 from relay.broker.memory import Bus
 from relay.config import ConfigError, Settings
@@ -21,6 +23,7 @@ from relay.node import Node, address_of, open_listeners, open_node, prepare_proc
 from relay.ops import serve_request
 from storage.sqlite import open_store
 
+OPS_FILE: Final = "ops.url"
 CLUSTER_FILE: Final = "cluster.id"
 _CLUSTER_BYTES: Final = 16
 _PAGE_BYTES: Final = 4096  # of SQLite
@@ -82,10 +85,13 @@ async def open_running(settings: Settings) -> AsyncIterator[Running]:
         open_node(settings, store, broker, cluster_id(data)) as node,
         trio.open_nursery() as nursery,
     ):
+        admin = Admin(node, admin_token(data))
         ops = await open_listeners(settings.ops_host, settings.ops_port, "ops_port")
         await node.listen()
-        await nursery.start(partial(trio.serve_listeners, partial(serve_request, node), ops))
-        yield Running(node, node.url, f"http://{address_of(ops[0])}", data)
+        await nursery.start(partial(trio.serve_listeners, partial(serve_request, node, admin=admin), ops))
+        ops_url = f"http://{address_of(ops[0])}"
+        (data / OPS_FILE).write_text(ops_url + "\n", encoding="ascii")  # where `chappe admin` finds us
+        yield Running(node, node.url, ops_url, data)
         nursery.cancel_scope.cancel()
 
 

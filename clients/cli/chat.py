@@ -28,6 +28,7 @@ def chat(
     passphrase_file: Annotated[
         Path | None, Parameter(help="File with a passphrase that seals the vault, instead of a key file; - asks you.")
     ] = None,
+    invite: Annotated[str | None, Parameter(help="Invitation to register with, where the relay wants one.")] = None,
     json: Annotated[bool, Parameter(help="For scripts: JSON lines in, JSON lines out.", negative="")] = False,
 ) -> None:
     """Open your vault (made at the first start), connect, and talk.
@@ -36,16 +37,23 @@ def chat(
     """
     import trio
 
+    from clients.proof import read_invite
     from clients.vault import Vault, VaultError
 
     directory = data.expanduser()
+    try:
+        if invite is not None:
+            read_invite(invite)
+    except ValueError as error:
+        print(f"chappe chat: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     try:
         vault = Vault(directory / "vault.db", _secret(directory, key_file, passphrase_file))
     except VaultError as error:
         print(f"chappe chat: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     try:
-        trio.run(_run, url, vault, handle, json)
+        trio.run(_run, url, vault, handle, json, invite)
     except KeyboardInterrupt:
         pass
     except VaultError as error:
@@ -67,14 +75,14 @@ def _secret(directory: Path, key_file: Path | None, passphrase_file: Path | None
     return Secret.passphrase(passphrase_file.expanduser().read_text().rstrip("\n"))
 
 
-async def _run(url: str, vault: Vault, handle: str | None, json: bool) -> None:
+async def _run(url: str, vault: Vault, handle: str | None, json: bool, invite: str | None) -> None:
     import trio
 
     from clients.cli.lines import Lines
     from clients.cli.script import Script
     from clients.client import open_client
 
-    async with open_client(url, vault) as client, trio.open_nursery() as nursery:
+    async with open_client(url, vault, invite=invite) as client, trio.open_nursery() as nursery:
         face = Script(client, nursery) if json else Lines(client, nursery)
         if handle is not None:
             nursery.start_soon(face.take_handle, handle)
