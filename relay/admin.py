@@ -86,6 +86,10 @@ class GiveInvite(Verb, frozen=True):
     days: float = 7
 
 
+class Doctor(Verb, frozen=True):
+    """What a doctor asks first: where clients connect, and which settings are insecure."""
+
+
 class Admin:
     """The verbs over one node."""
 
@@ -125,7 +129,7 @@ class Admin:
             return [item for item in found if item.account == subject.key]
         if subject.kind == DEVICE:
             return [item for item in found if item.device == subject.key]
-        return [item for item in found if item.peer.address == subject.name]
+        return [item for item in found if subject.covers(item.peer.address)]
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
     async def who(self, asked: Who) -> dict[str, Any]:
@@ -218,6 +222,10 @@ class Admin:
             "bytes_freed": freed.bytes + freed.blob_bytes,
         }  # fmt: skip
 
+    async def doctor(self, asked: Doctor) -> dict[str, Any]:
+        """``doctor``"""
+        return {"url": self._node.url, "insecure": list(self._node.insecure)}
+
     async def invite(self, asked: GiveInvite) -> dict[str, Any]:
         """``invite``"""
         if not 1 <= asked.uses <= L.INVITE_USES_MAX or not 0 < asked.days <= L.INVITE_DAYS_MAX:
@@ -256,4 +264,5 @@ VERBS: Final[dict[str, tuple[type[Verb], Callable[[Admin, Any], Awaitable[dict[s
     "quota": (SetQuota, Admin.quota),
     "retention": (Retention, Admin.retention),
     "invite": (GiveInvite, Admin.invite),
+    "doctor": (Doctor, Admin.doctor),
 }

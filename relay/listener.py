@@ -9,6 +9,7 @@ and frames that wait are written together.
 from __future__ import annotations
 
 import contextlib
+import re
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ PATH: Final = "/ws"
 _QUEUE: Final = 4  # whole messages between trio-websocket and us
 _RECEIVE_BYTES: Final = 16 * 1024
 _TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -230,6 +232,9 @@ def refuse_request(
     origin = values.get(b"origin")
     if origin is not None and not _may_connect(origin, values.get(b"host", b""), origins):
         return 403, "this web origin may not connect; its operator can add it to 'origins'"
+    key = values.get(b"sec-websocket-key")
+    if key is not None and not _KEY.fullmatch(key):
+        return 400, "Sec-WebSocket-Key must be 16 bytes in base64 (RFC 6455, section 4.1)"
     if SUBPROTOCOL not in subprotocols:
         return 400, f"the websocket subprotocol must be {SUBPROTOCOL}"
     return None

@@ -21,9 +21,9 @@ from relay.broker.memory import Bus
 from relay.config import ConfigError, Settings
 from relay.node import Node, address_of, open_listeners, open_node, prepare_process
 from relay.ops import serve_request
+from relay.ops_client import OPS_FILE
 from storage.sqlite import open_store
 
-OPS_FILE: Final = "ops.url"
 CLUSTER_FILE: Final = "cluster.id"
 _CLUSTER_BYTES: Final = 16
 _PAGE_BYTES: Final = 4096  # of SQLite
@@ -65,7 +65,7 @@ def make_directory(settings: Settings) -> Path:
     """The data directory. Raises ``ConfigError`` where it cannot be made."""
     data = Path(settings.data)
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"the data directory {data} cannot be made: {error.strerror}") from None
     return data

@@ -21,6 +21,13 @@ class Subject:
     kind: str
     name: str
 
+    def covers(self, address: str) -> bool:
+        """Whether a network address is meant."""
+        try:
+            return ipaddress.ip_address(address.partition("%")[0]) in ipaddress.ip_network(self.name)
+        except ValueError:
+            return address == self.name
+
     @property
     def key(self) -> bytes:
         """The account or device."""
