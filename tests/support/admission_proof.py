@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -63,11 +64,11 @@ async def o7_sockets_that_never_read(seed: int, count: int = 100, messages: int 
     async with _measured() as (relay, stack):
         pair = await load.open_pair(stack, relay.url)
         wire, speaker, topic, members = await load.open_audience(stack, relay.url, count)
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery, AsyncExitStack() as inner:
             nursery.start_soon(load.speak, wire, speaker, topic, 32_768, 0.02)
             before_ms = await pair.measure(messages)
             before_bytes = load.rss_bytes(relay.pid)
-            await load.never_read(stack, relay.url, members, topic)
+            await load.never_read(inner, relay.url, members, topic)
             await trio.sleep(2)  # real time: kernel buffers fill first
             during_ms = await pair.measure(messages)
             grown = load.rss_bytes(relay.pid) - before_bytes
@@ -82,13 +83,13 @@ async def flood(seed: int, readers: int = 100, floods: int = 20, seconds: float 
     async with _measured("publishes_per_s = 2000\nrequests_per_s = 2000\nconnects_per_s = 10000\n") as (relay, stack):
         pair = await load.open_pair(stack, relay.url)
         wire, speaker, topic, members = await load.open_audience(stack, relay.url, readers)
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery, AsyncExitStack() as inner:
             nursery.start_soon(load.speak, wire, speaker, topic, 16_384, 0.05)
             before_ms = await pair.measure(200)
             before_bytes = load.rss_bytes(relay.pid)
-            await load.never_read(stack, relay.url, members, topic)
+            await load.never_read(inner, relay.url, members, topic)
             seconds_other = [person.second() for person in members]
-            await _second_devices(stack, relay.url, members, seconds_other, topic)
+            await _second_devices(inner, relay.url, members, seconds_other, topic)
             command = [sys.executable, "-m", "tests.support.admission_load", relay.url, str(floods), str(seconds)]
             told: list[bytes] = []
             ended = trio.Event()
@@ -137,23 +138,14 @@ def _judge(before_ms: float, during_ms: float, grown: int, connections: int) -> 
     }  # fmt: skip
 
 
-class _measured:
+@asynccontextmanager
+async def _measured(settings: str = RATES) -> AsyncIterator[tuple[RelayProcess, AsyncExitStack]]:
     """A relay process with generous rates, and a stack for what is opened at it."""
-
-    def __init__(self, settings: str = RATES) -> None:
-        self._settings = settings
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> tuple[RelayProcess, AsyncExitStack]:
-        temporary = self._stack.enter_context(TemporaryDirectory(prefix="chappe-prove-"))
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
         config = Path(temporary) / "relay.toml"
-        config.write_text(self._settings)
-        relay = await self._stack.enter_async_context(open_relay_process(Path(temporary), "--config", str(config)))
-        return relay, self._stack
-
-    async def __aexit__(self, *error: object) -> None:
-        with trio.CancelScope(shield=True):
-            await self._stack.aclose()
+        config.write_text(settings)
+        async with open_relay_process(Path(temporary), "--config", str(config)) as relay, AsyncExitStack() as stack:
+            yield relay, stack
 
 
 async def o8_bad_input(seed: int) -> dict[str, Any]:
