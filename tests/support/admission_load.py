@@ -132,7 +132,8 @@ async def flood(url: str, number: int, until: float, told: Floods) -> None:
                 else:
                     await wire.register(person)
                     is_known = True
-                frames = [message(person, bytes(32), bytes(64), rid=7) for _ in range(BATCH)]
+                # Those that want answers and do not read them are stopped by their own unread answers.
+                frames = [message(person, bytes(32), bytes(64), rid=number % 2) for _ in range(BATCH)]
                 data = encode_batch(list(frames))
                 while trio.current_time() < until:
                     with trio.move_on_after(until - trio.current_time()):
