@@ -143,6 +143,7 @@ class Admin:
         return {"subject": _said(subject), "kicked": self._end(self._connections(subject), Close.KICKED, Why.KICKED)}
 
     def _end(self, connections: list[Connection], close: Close, why: Why) -> int:
+        connections = [connection for connection in connections if not connection.is_over]
         for connection in connections:
             connection.bye(close)
         self._relay.counters.refusals[why] += len(connections)

@@ -125,7 +125,8 @@ async def test_bounds() -> None:
         subject = f"account:{alice.account.hex()}"
         async with open_wire(case.relay.url) as wire:
             await wire.register(alice)
-            assert (await case.do("quota", subject=subject, name="topics_per_day", value=1))["own"] == ["topics_per_day"]
+            own = (await case.do("quota", subject=subject, name="topics_per_day", value=1))["own"]
+            assert own == ["topics_per_day"]
             founding = group(alice)
             await wire.ok(founding, F.PubResult)
             assert (await wire.err(group(alice, nonce=b"2" * 16))).code == Code.RATE

@@ -134,4 +134,10 @@ def req(method: str, params: R.Params, rid: int = 0) -> F.Req:
 async def open_wire(url: str, **options: Any) -> AsyncIterator[Wire]:
     """Connect to a relay."""
     async with open_websocket_url(url, subprotocols=[SUBPROTOCOL], **options) as websocket:
-        yield Wire(websocket)
+        try:
+            yield Wire(websocket)
+        finally:
+            # Where the relay closed first, trio-websocket leaves the socket to the garbage collector.
+            with trio.CancelScope(shield=True):
+                await websocket.aclose()
+                await trio.aclose_forcefully(websocket._stream)
