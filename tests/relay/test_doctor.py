@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import socket
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -66,7 +68,7 @@ def test_an_unsound_installation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unsound_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
-    monkeypatch.setattr(module.time, "time", lambda: 0.0)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
     assert by_name(list(machine(small()))) == {"clock": FAIL, "descriptors": WARN}
 
 
@@ -80,7 +82,7 @@ def test_an_unsound_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "admin.token").chmod(0o644)
     (tmp_path / "chappe.db").write_bytes(b"no database " * 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5))
-    monkeypatch.setattr(module.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     found = by_name(list(directory(settings)))
     assert found == {"data": FAIL, "disk": FAIL, "admin token": FAIL, "database": FAIL}
 

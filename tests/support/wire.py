@@ -138,6 +138,5 @@ async def open_wire(url: str, **options: Any) -> AsyncIterator[Wire]:
             yield Wire(websocket)
         finally:
             # Where the relay closed first, trio-websocket leaves the socket to the garbage collector.
-            with trio.CancelScope(shield=True):
-                await websocket.aclose()
+            if websocket.closed is not None:
                 await trio.aclose_forcefully(websocket._stream)
