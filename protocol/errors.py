@@ -62,9 +62,10 @@ class Close(IntEnum):
     LOGIN_TIMEOUT = 4003  # no CONNECT in time
     OVERLOAD = 4004  # too many connections
     INTERNAL = 4005  # the relay's own fault
-    FLOOD = 4006  # went on although it was told to wait
-    PARTIAL = 4007  # a message that had begun did not go on
-    KICKED = 4008  # the operator ended this connection
+    LATE_LOGIN = 4006  # a CONNECT whose number is not above the device's last
+    FLOOD = 4007  # went on although it was told to wait
+    PARTIAL = 4008  # a message that had begun did not go on
+    KICKED = 4009  # the operator ended this connection
     PROTOCOL = 4500  # a frame that must not come in this state, or no frame at all
     LOGIN_FAILED = 4501  # CONNECT was refused
     SUPERSEDED = 4502  # a newer login of this device took over
@@ -108,6 +109,7 @@ CLOSES: Final[dict[Close, str]] = {
     Close.LOGIN_TIMEOUT: "no CONNECT in time; reconnect",
     Close.OVERLOAD: "too many connections; reconnect later",
     Close.INTERNAL: "the relay made a mistake; reconnect",
+    Close.LATE_LOGIN: "a newer login of this device is recorded; reconnect with a higher number",
     Close.FLOOD: "far too much at once, and again after being told to wait; reconnect after reconnect_ms",
     Close.PARTIAL: "a message began and did not end in time; reconnect and resume",
     Close.KICKED: "the operator ended this connection; reconnect after reconnect_ms",

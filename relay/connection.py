@@ -31,7 +31,7 @@ from relay.hub import Subscription
 from relay.registry import ConnectionStatistics
 from relay.seam import Peer
 from relay.subscribe import Subscriptions
-from storage.base import Append, Refused, StoreAway
+from storage.base import Append, Refused
 
 _ANONYMOUS = bytes(L.KEY_BYTES)
 ANSWERED = (F.Pub, F.Sub, F.Req, F.Connect, F.Bye)  # have rates of their own, or come once
@@ -50,6 +50,7 @@ class Connection:
         self.account = _ANONYMOUS
         self.device = _ANONYMOUS
         self.login = 0
+        self.login_number = 0  # as the device numbered its CONNECT
         self.is_registered = False
         self._relay = relay
         self._service = service
@@ -62,6 +63,7 @@ class Connection:
         self._request_bytes = 0
         self._is_answering = False
         self._is_gone = False
+        self._patience_ms = 0
         self._catchup = Catchup(
             peer, relay.store.topics, self._settings.outbound_bytes_max, relay.counters, self._spawn
         )
@@ -106,7 +108,15 @@ class Connection:
         return None if self._is_gone else self.session.deadline_ms
 
     def on_deadline(self, now_ms: int) -> None:
-        """PING after silence, BYE after more of it or where no login came."""
+        """PING after silence, BYE after more of it or where no login came.
+
+        A client whose socket is still taking what waits for it is slow, not dead: the PING stands behind all that, so
+        its time begins when the buffer is empty. A socket that takes nothing at all is the seam's to close.
+        """
+        if self.session.state is State.READY and self.peer.buffered_bytes:
+            self._patience_ms = now_ms + L.PONG_TIMEOUT_MS
+        if now_ms < self._patience_ms:
+            return
         frame = self.session.tick(now_ms)
         if isinstance(frame, F.Bye):
             self.bye(Close(frame.code))
@@ -204,10 +214,18 @@ class Connection:
             if error.fatal:
                 self._bye(Close.TOO_LARGE if error.code is Code.TOO_LARGE else Close.PROTOCOL, error.text[:400])
             else:
-                self.send(F.Err(error.rid, error.code, error.text[:400]))
+                self._refuse_malformed(error)
             return
         for frame in frames:
             self._take(frame)
+
+    def _refuse_malformed(self, error: RemoteProtocolError) -> None:
+        """ERR for a malformed request, and for those that came in one batch with it: nobody waits in vain."""
+        if error.rid:
+            self.send(F.Err(error.rid, error.code, error.text[:400]))
+        for rid in error.undone:
+            text = "another frame of this batch is malformed, so nothing of it was done; send the others again"
+            self.send(F.Err(rid, error.code, text, RETRY_MS))
 
     def _take(self, frame: F.AnyFrame) -> None:
         """Handle a frame now, or after the login that is being decided (the session bounds what may wait)."""
@@ -242,31 +260,13 @@ class Connection:
 
     # -- login ---------------------------------------------------------------------------------------------------------
     async def _login(self, frame: F.Connect) -> None:
-        proven = auth.is_proven(frame, self._relay.cluster, self._nonce)
-        try:
-            (account,) = await self._relay.store.accounts.get([frame.account])
-            judgement = auth.judge(frame, proven, account, self._relay.clock_ms())
-            number = key_packages = 0
-            if judgement.verdict is auth.Verdict.REGISTERED:
-                login = await self._relay.store.accounts.login(frame.account, frame.device)
-                number, key_packages = login.number, login.key_packages
-        except StoreAway as error:
-            self._refuse_login(frame.rid, Refused(Code.STORE_AWAY, str(error)[:400], retry_ms=RETRY_MS), Close.INTERNAL)
-            return
+        judgement = await auth.decide(self._relay, frame, self._nonce, self.peer.address)
+        if judgement.verdict is auth.Verdict.REFUSED:
+            self._refuse_login(frame.rid, auth.refusal(judgement), judgement.close)
         if self._is_gone:
             return
-        rules = self._relay.rules
-        is_banned = rules.banned(self.peer.address, frame.account, frame.device) is not None
-        others = [item for item in self._relay.registry.of_account(frame.account) if item.device != frame.device]
-        judgement = auth.judge_bounds(judgement, is_banned, len(others), rules.bound(frame.account, "connections"))
-        if judgement.verdict is auth.Verdict.REFUSED:
-            self._relay.counters.failed_logins += 1
-            log.info("login-refused", address=self.peer.address, device=frame.device, code=int(judgement.close))
-            if judgement.why is not None:
-                self._count(judgement.why)
-            self._refuse_login(frame.rid, auth.refusal(judgement), judgement.close)
-            return
-        self.account, self.device = frame.account, frame.device
+        number, key_packages = judgement.login.number, judgement.login.key_packages
+        self.account, self.device, self.login_number = frame.account, frame.device, frame.number
         self.bounds_changed()
         self._relay.counters.logins += 1
         self.peer.login_decided_nowait()

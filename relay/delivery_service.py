@@ -35,6 +35,7 @@ class Client(Protocol):
     account: bytes
     device: bytes
     is_registered: bool
+    login_number: int
 
     @property
     def nonce(self) -> bytes: ...
@@ -99,7 +100,9 @@ class DeliveryService:
             return outcome
         self._relay.counters.invited += bool(invite) and not outcome.duplicate
         if not client.is_registered and devices.device(client.device) is not None:
-            login = await self._store.accounts.login(client.account, client.device)
+            login = await self._store.accounts.login(client.account, client.device, client.login_number)
+            if isinstance(login, Refused):
+                return login
             client.registered(login.number)
         entries = outcome.entries
 

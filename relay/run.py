@@ -86,8 +86,8 @@ async def open_running(settings: Settings) -> AsyncIterator[Running]:
         trio.open_nursery() as nursery,
     ):
         admin = Admin(node, admin_token(data))
-        ops = await open_listeners(settings.ops_host, settings.ops_port, "ops_port")
         await node.listen()
+        ops = await open_listeners(settings.ops_host, settings.ops_port, "ops_port")
         await nursery.start(partial(trio.serve_listeners, partial(serve_request, node, admin=admin), ops))
         ops_url = f"http://{address_of(ops[0])}"
         (data / OPS_FILE).write_text(ops_url + "\n", encoding="ascii")  # where `chappe admin` finds us

@@ -117,7 +117,7 @@ class Floods:
     """What the floods were told."""
 
     messages: int = 0
-    cut_off: int = 0  # by BYE 4006
+    cut_off: int = 0  # by BYE 4007
     refused: int = 0  # connections that did not come about or ended otherwise
 
 

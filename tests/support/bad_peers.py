@@ -75,11 +75,13 @@ class Raw:
         self.got = self.got.partition(b"\r\n\r\n")[2]
 
     async def end(self) -> Outcome:
-        """Wait for the end: the close code, "HTTP" and a status, or "eof"."""
+        """Wait for the end or the close frame: the close code, "HTTP" and a status, or "eof"."""
         with trio.fail_after(WAIT_S):
             try:
                 while part := await self.stream.receive_some():
                     self.got += part
+                    if not self.got.startswith(b"HTTP/1.1 ") and _close_code(self.got) != "eof":
+                        break  # that the socket is dropped afterwards is shown in tests/relay/test_listener.py
             except trio.BrokenResourceError:
                 pass
         if self.got.startswith(b"HTTP/1.1 "):
@@ -94,7 +96,7 @@ def _close_code(data: bytes) -> Outcome:
             size, start = int.from_bytes(data[2:4], "big"), 4
         elif size == 127:
             size, start = int.from_bytes(data[2:10], "big"), 10
-        if data[0] == 0x88:
+        if data[0] == 0x88 and len(data) >= start + 2:
             return int.from_bytes(data[start : start + 2], "big")
         data = data[start + size :]
     return "eof"

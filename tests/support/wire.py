@@ -137,6 +137,5 @@ async def open_wire(url: str, **options: Any) -> AsyncIterator[Wire]:
         try:
             yield Wire(websocket)
         finally:
-            # Where the relay closed first, trio-websocket leaves the socket to the garbage collector.
-            if websocket.closed is not None:
+            if websocket.closed is not None:  # then trio-websocket leaves the socket open
                 await trio.aclose_forcefully(websocket._stream)
