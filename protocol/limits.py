@@ -72,6 +72,12 @@ KEY_PACKAGES_LOW: Final = 16  # below this the relay says so (EVT key packages l
 KEY_PACKAGES_TARGET: Final = 64  # what a client keeps there
 KEY_PACKAGE_LIFE_S: Final = 60 * 86_400  # as long as dedupe rows live
 CLAIM_ACCOUNTS_MAX: Final = 100  # accounts in one claim, as many as a commit may add
+LOCKER_BYTES_MAX: Final = 68 * 1024  # a parcel for a new device, or what a recovery code opens: one padded box
+LINK_MS: Final = 600_000  # a parcel for a new device waits this long: both devices are in somebody's hands
+KNOCKS_BURST: Final = 120  # looks into lockers of others that one address may save up: two minutes of waiting for a link
+KNOCKS_PER_S: Final = 2  # and how fast it may go on: a code has 125 bits, so this only keeps the curious cheap
+CONTACT_TOKENS_MAX: Final = 32  # tokens of an account that count: the one of its contacts, and invitations
+CONTACT_TOKEN_BYTES: Final = 16  # random: nobody guesses one
 
 # -- conversations ----------------------------------------------------------------------------------------------------
 GROUP_DEVICES_MAX: Final = 1000  # default cap of a private topic
@@ -92,7 +98,9 @@ TEXT_CHARS_MAX: Final = 16_384  # one chat text
 
 # -- inboxes, blobs, topics -------------------------------------------------------------------------------------------
 INBOX_ENTRIES_MAX: Final = 10_000  # unread entries of an inbox; beyond it posts get 507
+INBOX_STRANGERS_MAX: Final = 200  # of them by strangers: a screenful of requests, and the rest stays for contacts
 BLOB_BYTES_MAX: Final = 960 * 1024  # one sealed blob in one request; larger things are chunked by the sender
 BLOB_UNLINKED_MS: Final = 3_600_000  # an upload that nothing refers to lives an hour
 TOPIC_READ_ENTRIES_MAX: Final = 500  # entries of one read
+LIST_TOPICS_MAX: Final = 1000  # topics in one answer to `topics.list`: 40 KB
 HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`

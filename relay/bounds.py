@@ -31,3 +31,4 @@ OPS_REQUEST_BYTES_MAX: Final = 8 * 1024  # a GET without a body
 OPS_MS: Final = 5_000  # an ops request, head to answer
 ANNOUNCE_BYTES_MAX: Final = 4 * 1024 * 1024  # announcements waiting for the broker; beyond it they are dropped
 LOG_TEXT_CHARS_MAX: Final = 300  # of one value in a log line
+KNOCKERS_MAX: Final = 4096  # addresses whose looks into lockers are counted; the one unseen for longest goes first

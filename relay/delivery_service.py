@@ -19,12 +19,16 @@ from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason, RemoteProtocolError
 from protocol.frames import Evt, Frame, Req, SubResult
 from protocol.identity import DeviceList, IdentityError
-from protocol.limits import KEY_PACKAGES_LOW, MESSAGE_BYTES_MAX
+from protocol.limits import KEY_PACKAGES_LOW, LIST_TOPICS_MAX, MESSAGE_BYTES_MAX
 from relay.bounds import CLAIM_DEVICES_MAX, RETRY_MS
 from relay.context import Relay
+from relay.parcels import Parcels
+from relay.seam import Peer
 from storage.base import Account, Refused, StoreAway, TopicState
 
 NIL: Final = b"\xc0"
+#: What a device may ask before it is on any list: what it needs to get onto one.
+UNREGISTERED: Final = frozenset({"devices.publish", "devices.get", "handles.get", "link.get", "recovery.get"})
 
 
 class Client(Protocol):
@@ -33,6 +37,7 @@ class Client(Protocol):
     account: bytes
     device: bytes
     is_registered: bool
+    peer: Peer
 
     def send(self, frame: Frame) -> None: ...
 
@@ -58,13 +63,14 @@ class DeliveryService:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._store = relay.store
+        self._parcels = Parcels(relay.store.lockers, relay.clock_ms, relay.tick_ms)
 
     async def answer(self, client: Client, request: Req) -> Answer | Refused:
         """Answer one request. Never raises for anything that a peer or the store may do."""
         method, type_ = _METHODS.get(request.method), R.METHODS.get(request.method)
         if method is None or type_ is None:
             return Refused(Code.UNKNOWN_METHOD, "no such method here; protocol/SPEC.md lists those there are")
-        if not client.is_registered and request.method != "devices.publish":
+        if not client.is_registered and request.method not in UNREGISTERED:
             return Refused(Code.UNAUTHENTICATED, "this device is not registered yet; send devices.publish first")
         try:
             return await method(self, client, decode_struct(request.params, type_))
@@ -150,7 +156,12 @@ class DeliveryService:
         if devices > CLAIM_DEVICES_MAX:
             text = f"{devices} devices at once; at most {CLAIM_DEVICES_MAX}: claim for fewer accounts"
             return Refused(Code.TOO_LARGE, text)
-        claimed = await self._store.key_packages.claim(wanted)
+        serving = {account.account for account in accounts if account is not None and account.service}
+        shown = [(account, token) for account, token in params.tokens if account in wanted]
+        known = serving | await self._store.contacts.known(client.account, shown)
+        claimed = await self._store.key_packages.claim(
+            wanted, devices=params.devices, strangers={account for account in wanted if account not in known}
+        )
         for package in claimed:
             if not package.last_resort and package.left < KEY_PACKAGES_LOW:
                 self._warn_low(package.device, package.left)
@@ -193,6 +204,36 @@ class DeliveryService:
         return until if isinstance(until, Refused) else Answer(encode_struct(until))
 
 
+    async def list_topics(self, client: Client, params: R.ListTopics) -> Answer | Refused:
+        """``topics.list``"""
+        rows = await self._store.topics.of_account(client.account, params.after, LIST_TOPICS_MAX)
+        return Answer(encode_struct([R.OwnTopic(*row) for row in rows]))
+
+    # -- linking, recovery, contacts -----------------------------------------------------------------------------------
+    async def put_link(self, client: Client, params: R.PutLink) -> Answer | Refused:
+        """``link.put``"""
+        return await self._parcels.put_link(client.account, params.slot, params.sealed) or Answer(NIL)
+
+    async def get_link(self, client: Client, params: R.GetLink) -> Answer | Refused:
+        """``link.get``"""
+        found = await self._parcels.get_link(client.peer.address, params.slot)
+        return found if isinstance(found, Refused) else Answer(encode_struct(found))
+
+    async def put_recovery(self, client: Client, params: R.PutRecovery) -> Answer | Refused:
+        """``recovery.put``"""
+        return await self._parcels.put_recovery(client.account, params.sealed) or Answer(NIL)
+
+    async def get_recovery(self, client: Client, params: R.GetRecovery) -> Answer | Refused:
+        """``recovery.get``"""
+        found = await self._parcels.get_recovery(client.peer.address, params.account)
+        return found if isinstance(found, Refused) else Answer(encode_struct(found))
+
+    async def set_tokens(self, client: Client, params: R.SetTokens) -> Answer | Refused:
+        """``contacts.tokens``"""
+        await self._store.contacts.set_tokens(client.account, params.hashes)
+        return Answer(NIL)
+
+
 def _head(state: TopicState | None) -> SubResult:
     if state is None:
         return SubResult(0, code=Code.NOT_FOUND)
@@ -211,4 +252,10 @@ _METHODS: Final[dict[str, Method]] = {
     "topics.heads": DeliveryService.heads,
     "topics.members": DeliveryService.members,
     "topics.reserve": DeliveryService.reserve,
+    "topics.list": DeliveryService.list_topics,
+    "link.put": DeliveryService.put_link,
+    "link.get": DeliveryService.get_link,
+    "recovery.put": DeliveryService.put_recovery,
+    "recovery.get": DeliveryService.get_recovery,
+    "contacts.tokens": DeliveryService.set_tokens,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import trio
@@ -42,7 +42,9 @@ class MemoryAccounts:
         refusal = judge(new, current.version if current is not None else 0, known, foreign, now_ms)
         if refusal is not None:
             return refusal
-        handle = current.handle if current is not None else None
+        handle = current.handle if current is not None and new.devices else None
+        if not new.devices:
+            self._forget(account, current)
         store.people[account] = Account(account, version, signed, expires_ms, new.devices, service, handle)
         for key, old in store.listed(account):
             if key not in new.devices:
@@ -59,6 +61,14 @@ class MemoryAccounts:
         answer = Appended(entry.generation, entry.offset, entry.ts, False, (entry,))
         self._answers[account] = answer
         return answer
+
+    def _forget(self, account: bytes, current: Account | None) -> None:
+        """Nobody is behind the account any more."""
+        if current is not None and current.handle is not None:
+            del self._handles[current.handle]
+        self._store.tokens.pop(account, None)
+        for place in [place for place in self._store.lockers if place[0] == account]:
+            del self._store.lockers[place]
 
     async def get(self, accounts: Sequence[bytes]) -> list[Account | None]:
         """In the order asked."""
@@ -113,7 +123,9 @@ class MemoryKeyPackages:
                 known.packages.setdefault(package, self._store.clock_ms())
         return len(known.packages)
 
-    async def claim(self, accounts: Sequence[bytes]) -> list[Claimed]:
+    async def claim(
+        self, accounts: Sequence[bytes], *, devices: Collection[bytes] = (), strangers: Collection[bytes] = ()
+    ) -> list[Claimed]:
         """One per listed device."""
         await trio.lowlevel.checkpoint()
         claimed = []
@@ -121,7 +133,9 @@ class MemoryKeyPackages:
             person = self._store.people.get(account)
             for key in person.devices if person is not None else ():
                 device = self._store.devices[key]
-                if device.packages:
+                if devices and key not in devices:
+                    continue
+                if device.packages and account not in strangers:
                     package = next(iter(device.packages))
                     del device.packages[package]
                     claimed.append(Claimed(account, key, package, False, len(device.packages)))
@@ -148,3 +162,46 @@ class MemoryBlobs:
         await trio.lowlevel.checkpoint()
         blob = self._store.heap.get(digest)
         return blob.data if blob is not None else None
+
+
+class MemoryContacts:
+    """``base.Contacts`` in dicts."""
+
+    def __init__(self, store: Model) -> None:
+        self._store = store
+
+    async def set_tokens(self, account: bytes, hashes: Sequence[bytes]) -> None:
+        """Replace the hashes."""
+        await trio.lowlevel.checkpoint()
+        if account in self._store.people:
+            self._store.tokens[account] = set(hashes)
+
+    async def known(self, account: bytes, tokens: Sequence[tuple[bytes, bytes]]) -> set[bytes]:
+        """Itself, and those of whose tokens one was shown."""
+        await trio.lowlevel.checkpoint()
+        return {account, *(owner for owner, token in tokens if self._store.recognises(owner, account, token))}
+
+
+class MemoryLockers:
+    """``base.Lockers`` in dicts."""
+
+    def __init__(self, store: Model) -> None:
+        self._store = store
+
+    async def put(self, account: bytes, kind: int, slot: bytes, sealed: bytes, life_ms: int) -> bool:
+        """False: the slot is somebody else's."""
+        await trio.lowlevel.checkpoint()
+        lockers = self._store.lockers
+        taken = any(k == kind and s == slot and a != account for (a, k), (s, _, _) in lockers.items())
+        if taken or account not in self._store.people:
+            return False
+        lockers[account, kind] = (slot, sealed, self._store.clock_ms() + life_ms if life_ms else 0)
+        return True
+
+    async def get(self, kind: int, slot: bytes, now_ms: int) -> bytes | None:
+        """None: there is nothing, or not any more."""
+        await trio.lowlevel.checkpoint()
+        for (_, known), (place, sealed, expires_ms) in self._store.lockers.items():
+            if (known, place) == (kind, slot) and (not expires_ms or expires_ms > now_ms):
+                return sealed
+        return None

@@ -20,8 +20,10 @@ from storage import bounds, migrate
 from storage.accounts import SqlAccounts
 from storage.base import StoreStatistics, StoreUnusable
 from storage.blobs import SqlBlobs
+from storage.contacts import SqlContacts
 from storage.engine import Clock, Engine, open_database
 from storage.keypackages import SqlKeyPackages
+from storage.lockers import SqlLockers
 from storage.topics import SqlTopics
 
 FILE: Final = "chappe.db"
@@ -41,6 +43,8 @@ class SqliteStore:
     accounts: SqlAccounts
     key_packages: SqlKeyPackages
     blobs: SqlBlobs
+    contacts: SqlContacts
+    lockers: SqlLockers
     engine: Engine
 
     def statistics(self) -> StoreStatistics:
@@ -70,8 +74,9 @@ async def open_store(
                 nursery.start_soon(trio.to_thread.run_sync, engine.run_writer)
                 try:
                     yield SqliteStore(
-                        SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), SqlBlobs(engine), engine
-                    )
+                        SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), SqlBlobs(engine),
+                        SqlContacts(engine), SqlLockers(engine), engine,
+                    )  # fmt: skip
                 finally:
                     engine.stop_nowait()
         finally:

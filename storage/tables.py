@@ -79,6 +79,31 @@ handles: Final = Table(
     Column("account", Integer, ForeignKey("accounts.n"), nullable=False, unique=True),
 )
 
+# Hashes of the tokens that contacts of an account show.
+contact_tokens: Final = Table(
+    "contact_tokens",
+    METADATA,
+    _number("account", ForeignKey("accounts.n")),
+    _blob("hash"),
+    PrimaryKeyConstraint("hash", "account"),
+    Index("ix_contact_tokens_account", "account"),
+    sqlite_with_rowid=False,
+)
+
+# Sealed parcels, one of a kind an account: 1 is what its recovery code opens, 2 is for a device that is being linked.
+lockers: Final = Table(
+    "lockers",
+    METADATA,
+    _number("account", ForeignKey("accounts.n")),
+    _number("kind"),
+    _blob("slot"),
+    _number("expires_ms"),  # 0: never
+    _blob("sealed"),
+    PrimaryKeyConstraint("account", "kind"),
+    UniqueConstraint("slot", "kind"),
+    sqlite_with_rowid=False,
+)
+
 # One-time key packages, handed out oldest first. The same bytes are kept once.
 key_packages: Final = Table(
     "key_packages",

@@ -84,7 +84,7 @@ def test_what_has_no_bound_is_noticed() -> None:
 def test_flags() -> None:
     assert [flag.value for flag in Flag] == [1 << bit for bit in range(len(Flag))]
     assert sum(Flag) == FLAGS_ALL
-    assert FLAGS_ALL - FLAGS_PUBLISHABLE == Flag.DEVICES | Flag.WELCOME  # these two only the relay sets
+    assert FLAGS_ALL - FLAGS_PUBLISHABLE == Flag.DEVICES | Flag.WELCOME | Flag.STRANGER  # these only the relay sets
 
 
 def test_roles_include_the_lower_ones() -> None:

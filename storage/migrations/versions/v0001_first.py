@@ -12,6 +12,7 @@ down_revision = None
 def upgrade() -> None:
     """Make the tables."""
     _people_and_blobs()
+    _contacts_and_lockers()
     _logs()
     _of_members_and_devices()
 
@@ -71,6 +72,30 @@ def _people_and_blobs() -> None:
         sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_handles_account"),
         sa.PrimaryKeyConstraint("handle", name="pk_handles"),
         sa.UniqueConstraint("account", name="uq_handles_account"),
+    )
+
+
+def _contacts_and_lockers() -> None:
+    op.create_table(
+        "contact_tokens",
+        sa.Column("account", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_contact_tokens_account"),
+        sa.PrimaryKeyConstraint("hash", "account", name="pk_contact_tokens"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_contact_tokens_account", "contact_tokens", ["account"], unique=False)
+    op.create_table(
+        "lockers",
+        sa.Column("account", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Integer(), nullable=False),
+        sa.Column("slot", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_ms", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_lockers_account"),
+        sa.PrimaryKeyConstraint("account", "kind", name="pk_lockers"),
+        sa.UniqueConstraint("slot", "kind", name="uq_lockers_slot_kind"),
+        sqlite_with_rowid=False,
     )
 
 
