@@ -13,6 +13,7 @@ import msgspec
 from clients import records as R
 from clients.commits import Commits, accounts_of
 from clients.connection import Link
+from clients.devices.care import caring
 from clients.directory import Directory
 from clients.events import AnyEvent, AnyNotice, CaughtUp, Forked
 from clients.inbox import Inbox
@@ -50,6 +51,8 @@ class Engine:
         self.outbox = Outbox(self.shelf, self.commits)
         self.receiver = Receiver(self.shelf, self.commits, self.outbox)
         self.inbox = Inbox(self.shelf, self.commits, self.outbox, self.directory)
+        self.care = caring(self.shelf, self.directory, self.outbox, self.plan)
+        self.inbox.linked = self.care.linked
         self.tids: dict[int, bytes] = {}  # of this connection
         self.link: Link | None = None
         self.receiver.send = lambda talk, body, re: self._answer(talk, body, re)
@@ -117,8 +120,9 @@ class Engine:
             account=self.shelf.account, sender=self.shelf.device, entropy=self.shelf.entropy,
         )  # fmt: skip
         row = R.Outgoing(
-            self.shelf.next_number(), inbox_topic(account), message_id, Work.BOX, Flag.SEALED, body=sealed, quiet=True
-        )
+            self.shelf.next_number(), inbox_topic(account), message_id, Work.BOX, Flag.SEALED, body=sealed, quiet=True,
+            token=self.shelf.token_of(account),
+        )  # fmt: skip
         self.outbox.queue(row)
 
     def ask_readmission(self, talk: R.Conversation) -> None:
@@ -131,15 +135,16 @@ class Engine:
         self.shelf.save(talk)
         if any(welcome.topic == talk.topic for welcome in self.shelf.welcomes.values()):
             return  # somebody has done it already
-        others = sorted(set(talk.roster) - {self.shelf.account})
+        others = sorted(talk.roster)  # our own other devices among them
         first = talk.readmit_tries * L.READMIT_ASK_MEMBERS % max(len(others), 1)  # others than last time, if there are
         talk.readmit_tries += 1
         asked = 0
         for account in others[first:] + others[:first]:
             devices = self.directory.known(account)
             for device in () if devices is None else devices.devices:
-                self.send_box(account, device.key, Readmit(topic=talk.topic, group=talk.group, fence=talk.fence))
-                asked += 1
+                if device.key != self.shelf.device.public:
+                    self.send_box(account, device.key, Readmit(topic=talk.topic, group=talk.group, fence=talk.fence))
+                    asked += 1
             if asked >= L.READMIT_ASK_MEMBERS:
                 return
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from clients import records as R
-from clients.commits import Commits, accounts_of, identity_of
+from clients.commits import Commits, accounts_of, identity_of, split
 from clients.connection import Link, Refusal
 from clients.directory import CannotAdd, Directory
 from clients.events import Received, Unreadable, decode_event
@@ -23,7 +23,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.frames import Flag, Gap, Msg, WelcomeHeader
 from protocol.messages import parse
 from protocol.messages.key import Failed as KeyFailed
-from protocol.messages.key import Readmit
+from protocol.messages.key import Linked, Readmit
 from protocol.mls import MlsError
 from protocol.position import chain_hash, chain_start
 from protocol.requests import GetBlob
@@ -42,6 +42,7 @@ class Inbox:
         self.work_waits: Callable[[], None] = lambda: None
         self.joined: Callable[[R.Conversation], None] = lambda talk: None
         self.locked: Callable[[bytes], None] = lambda topic: None
+        self.linked: Callable[[bytes], None] = lambda device: None  # a new device of ours has key packages
         self.resend: Callable[[R.Conversation, bytes, bytes], None] = lambda talk, content, old: None
 
     # -- entries -------------------------------------------------------------------------------------------------------
@@ -143,6 +144,8 @@ class Inbox:
     def _hopeless(self, welcome: R.PendingWelcome, reason: str) -> None:
         self._shelf.drop_welcome(welcome)
         talk = self._shelf.conversations.get(welcome.topic)
+        if welcome.by == self._shelf.account and (talk is None or talk.status != Status.WAITING):
+            return  # between devices of ours, and not for this one
         if talk is None or talk.status != Status.ACTIVE:
             self._shelf.journal.tell(
                 Unreadable(topic=welcome.topic, offset=0, account=welcome.by, reason=f"an invitation: {reason}")
@@ -163,6 +166,8 @@ class Inbox:
                 await self._readmit(link, box, body)
             elif isinstance(body, KeyFailed):
                 await self._say_again(box, body)
+            elif isinstance(body, Linked) and box.account == self._shelf.account:
+                self.linked(box.device)
         self._shelf.drop_box(box)
 
     async def _readmit(self, link: Link, box: R.PendingBox, wish: Readmit) -> None:
@@ -175,7 +180,7 @@ class Inbox:
         if box.account not in accounts_of(group.members) or added_at >= wish.fence:
             return
         try:
-            claimed = await self._directory.claim(link, [box.account])
+            claimed = await self._directory.claim(link, [box.account], (box.device,))
         except CannotAdd:
             return
         except Refusal as error:
@@ -184,13 +189,21 @@ class Inbox:
             return
         additions = tuple(addition for addition in claimed if addition.device == box.device)
         if additions:
-            plan = R.Plan(add=additions, renew=((box.account, box.device),), fence=wish.fence)
+            plan = R.Plan(
+                add=additions, renew=((box.account, box.device),), fence=wish.fence, drop=self._unlisted(wish.topic, box)
+            )
             self._outbox.queue(
                 R.Outgoing(
                     self._shelf.next_number(), wish.topic, self._shelf.new_id(), Work.COMMIT, Flag.COMMIT, plan=plan,
                     quiet=True,
                 )
             )  # fmt: skip
+
+    def _unlisted(self, topic: bytes, box: R.PendingBox) -> tuple[tuple[bytes, bytes], ...]:
+        """Leaves of a device's account that are on no list any more (it was recovered): they go as the device comes."""
+        group, devices = self._shelf.groups.get(topic), self._directory.known(box.account)
+        pairs = [split(member.identity) for member in group.members] if group is not None else []
+        return tuple(p for p in pairs if p[0] == box.account and devices is not None and devices.device(p[1]) is None)
 
     async def _say_again(self, box: R.PendingBox, failed: KeyFailed) -> None:
         """Send a message of ours again that a member could not open, once, under a new id that names the old."""

@@ -90,6 +90,7 @@ class Keeper:
     def _roster_changed(self, topic: bytes) -> None:
         self._timer("judge", topic, 0, self._judge_soon)
         self._timer("clean", topic, 0, self.engine.clean_up)
+        self.engine.care.nudge()
         talk = self.engine.shelf.conversations[topic]
         if talk.status == Status.LOCKED:
             self._timer("readmit", topic, talk.readmit_at_ms - self.engine.shelf.clock_ms(), self._readmit)
@@ -134,6 +135,7 @@ class Keeper:
             for talk in self.engine.shelf.conversations.values():
                 if account in talk.roster:
                     self._timer("judge", talk.topic, 0, self._judge_soon)
+            self.engine.care.nudge()
 
     def _restart(self) -> None:
         if self._drop_link is not None:
@@ -181,6 +183,7 @@ class Keeper:
                         self._attached(link)
                         nursery.start_soon(self._upkeep, link, login.key_packages)
                         nursery.start_soon(self._work_inbox, link)
+                        nursery.start_soon(self.engine.care.run, link)
                 raise LinkDown("the relay broke the order of a conversation")
             finally:
                 self._drop_link = None

@@ -84,7 +84,7 @@ class Receiver:
             previous, talk.generation, msg.offset, msg.account, msg.device, msg.id, msg.fence, msg.flags,
             msg.header, msg.body,
         )  # fmt: skip
-        talk.cursor = msg.offset
+        talk.cursor, talk.heard_ms = msg.offset, msg.ts
         self._shelf.window(talk).add(talk.generation, msg.offset, talk.chain)
         self._shelf.save(talk)
 
@@ -117,7 +117,8 @@ class Receiver:
             self._outbox.fail_all(talk.topic, text="you have left the conversation")
         elif talk.roster.pop(msg.account, None) is not None:
             talk.left += (msg.account,)
-            self._shelf.journal.tell(Changed(topic=talk.topic, by=msg.account, removed=(msg.account,)))
+            if msg.offset > talk.archived:
+                self._shelf.journal.tell(Changed(topic=talk.topic, by=msg.account, removed=(msg.account,)))
             self.roster_changed(talk.topic)
 
     def _own(self, talk: R.Conversation, msg: Msg, row: R.Outgoing) -> None:
@@ -159,6 +160,8 @@ class Receiver:
             return
         if isinstance(body, Title) and talk.roster.get(msg.account, 0) >= Role.ADMIN:
             talk.title = body.title
+        if msg.offset <= talk.archived:
+            return  # told by the archive that came with this device
         if isinstance(body, Unknown) and body.must_answer:
             self.send(talk, Unsupported(t=body.type, v=body.version), msg.id)
         doubt = self._shelf.doubts.get((msg.account, msg.device)) or self.doubt(msg.account)
@@ -174,6 +177,8 @@ class Receiver:
             offset = min(body.offset, msg.offset)
             if offset > talk.delivered.get(msg.account, 0):
                 talk.delivered[msg.account] = offset
+                if msg.account == self._shelf.account:
+                    return  # another device of ours: no news to the person
                 self._shelf.journal.tell(Delivered(topic=talk.topic, account=msg.account, offset=offset))
 
     def _check_seen(self, talk: R.Conversation, msg: Msg, message: Message) -> None:

@@ -1,0 +1,24 @@
+"""Taking a device off the account: the list first, so that the relay drops it at once, then every conversation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clients.devices import lists
+
+if TYPE_CHECKING:
+    from clients.client import Client
+
+
+async def revoke(client: Client, device: bytes) -> int:
+    """Take a device off our list; the list's new version.
+
+    Its leaves are taken out of all conversations as soon as this returns (``care``), by us or by whoever is online.
+    Any listed device may do it. Raises ``CannotSign``, ``Refusal``, ``LinkDown``.
+    """
+    shelf = client.engine.shelf
+    signed = lists.without_device(shelf.identity, device, shelf.device, shelf.clock_ms())
+    devices = await lists.publish(shelf, await client.wait_connected(), signed)
+    client.engine.care.hurry(device)
+    await shelf.journal.flushed()
+    return devices.version
