@@ -84,7 +84,8 @@ class Commits:
         if (plan.renew and not renewed) or (plan.remove and not removed) or (plan.drop and not dropped | renewed):
             raise Moot
         back = {a.account for a in plan.add if a.account not in talk.roster}  # has left, and a leaf is still there
-        out = [m for m in group.members if split(m.identity)[0] in removed | back or split(m.identity) in renewed | dropped]
+        leaves = renewed | dropped
+        out = [m for m in group.members if split(m.identity)[0] in removed | back or split(m.identity) in leaves]
         staying = {split(m.identity) for m in group.members if m not in out}
         additions = [a for a in plan.add if (a.account, a.device) not in staying]
         if plan.add and not additions:
@@ -122,9 +123,8 @@ class Commits:
         shelf.groups.put(talk.topic, pending.next, NEXT, epoch=True)
         welcomes: tuple[Welcome, ...] = ()
         if pending.welcome is not None:
-            welcomes = tuple(
-                Welcome(account, pending.welcome, shelf.token_of(account)) for account in sorted({a.account for a in additions})
-            )
+            letter, accounts = pending.welcome, sorted({a.account for a in additions})
+            welcomes = tuple(Welcome(account, letter, shelf.token_of(account)) for account in accounts)
         create = Create(plan.create_kind, plan.create_nonce, plan.create_peer) if plan.create_kind else None
         row.bundle = encode_struct(Bundle(create, talk.cursor, welcomes, tuple(blob.hash for blob in row.blobs)))
         row.body = pending.commit

@@ -28,6 +28,10 @@ class NotActive(ChappeError):
     """The conversation cannot be used for this now; the text says why."""
 
 
+class KeysChanged(NotActive):
+    """Somebody who was verified has other keys now; nothing is sent until a person has looked at it."""
+
+
 class Conversation:
     """A handle on one conversation. Cheap; make as many as you like."""
 
@@ -48,6 +52,10 @@ class Conversation:
     @property
     def status(self) -> Status:
         """Where it stands for this device."""
+        return Status.REQUEST if self.record.request and self.record.status == Status.ACTIVE else self._status
+
+    @property
+    def _status(self) -> Status:
         return Status(self.record.status)
 
     @property
@@ -79,10 +87,24 @@ class Conversation:
         engine, record = self._client.engine, self.record
         if record.status in (Status.REMOVED, Status.LEFT):
             raise NotActive("you are not in this conversation any more")
+        self._check_keys()
+        engine.contacts.accept(self.topic)
         content = compose(Text(text=body) if isinstance(body, str) else body, re=re, rp=rp, seen=engine.seen(record))
         message_id = engine.say(record, content, ttl=ttl_ms)
         await engine.shelf.journal.flushed()
         return message_id
+
+    def _check_keys(self) -> None:
+        shelf = self._client.engine.shelf
+        for account in self.record.roster:
+            contact = shelf.contacts.get(account)
+            if contact is not None and contact.changed:
+                raise KeysChanged(
+                    f"the keys of {contact.name}, whom you had verified, have changed; compare safety numbers and say "
+                    "that you have verified them again, or accept the new keys without"
+                )
+            if account in shelf.blocked and self.record.kind == TopicKind.PAIR:
+                raise NotActive("you have blocked this account; add it as a contact to unblock it")
 
     def typing(self, *, on: bool = True) -> None:
         """Tell the others that somebody types here. Lost if nobody listens; never disturbs a message."""
@@ -96,6 +118,8 @@ class Conversation:
         engine, record = self._client.engine, self.record
         group, link = engine.shelf.groups.get(self.topic), engine.link
         if group is None or link is None or link.crowded or record.status != Status.ACTIVE:
+            return
+        if engine.shelf.is_silent(record):
             return
         message_id, flags = engine.shelf.new_id(), int(Flag.EPHEMERAL | Flag.NO_ECHO)
         sealed = seal_ephemeral(
@@ -143,7 +167,7 @@ class Conversation:
 
     def _need_active(self) -> None:
         if self.record.status != Status.ACTIVE:
-            raise NotActive(f"the conversation is {self.status.name.lower()}; wait until it is active")
+            raise NotActive(f"the conversation is {self._status.name.lower()}; wait until it is active")
 
     # -- reading -------------------------------------------------------------------------------------------------------
     async def history(self, limit: int = 100) -> list[AnyEvent]:

@@ -53,7 +53,7 @@ class Directory:
         if devices.recovered and not previous.recovered:
             self._tell(devices.account, "this account was recovered with its recovery key; compare safety numbers")
             if contact is not None and contact.verified:
-                contact.verified = False
+                contact.verified, contact.changed = False, True
                 self._shelf.save_contact(contact)
         elif {d.key for d in devices.devices} != {d.key for d in previous.devices}:
             self._tell(devices.account, f"devices changed (version {devices.version})")

@@ -13,6 +13,7 @@ import msgspec
 from clients import records as R
 from clients.commits import Commits, accounts_of
 from clients.connection import Link
+from clients.contacts import Contacts
 from clients.devices.care import caring
 from clients.directory import Directory
 from clients.events import AnyEvent, AnyNotice, CaughtUp, Forked
@@ -53,6 +54,9 @@ class Engine:
         self.inbox = Inbox(self.shelf, self.commits, self.outbox, self.directory)
         self.care = caring(self.shelf, self.directory, self.outbox, self.plan)
         self.inbox.linked = self.care.linked
+        self.contacts = Contacts(self.shelf, self.directory)
+        self.contacts.send_box, self.contacts.accepted = self.send_box, self._accepted
+        self.inbox.first_joined, self.inbox.token = self.contacts.joined, self.contacts.got
         self.tids: dict[int, bytes] = {}  # of this connection
         self.link: Link | None = None
         self.receiver.send = lambda talk, body, re: self._answer(talk, body, re)
@@ -78,8 +82,14 @@ class Engine:
         self.outbox.queue(row)
         return row.id
 
+    def _accepted(self, topic: bytes) -> None:
+        self.acknowledge(topic)
+        self.clean_up(topic)
+        self.care.nudge()
+
     def _answer(self, talk: R.Conversation, body: Body, re: bytes | None) -> None:
-        self.say(talk, compose(body, re=None if re is None else Reference(re)), quiet=True)
+        if not self.shelf.is_silent(talk):
+            self.say(talk, compose(body, re=None if re is None else Reference(re)), quiet=True)
 
     def _resend(self, talk: R.Conversation, content: bytes, old: bytes) -> None:
         """The same content again, naming the message it stands for."""
@@ -88,7 +98,7 @@ class Engine:
     def acknowledge(self, topic: bytes) -> None:
         """Queue a receipt for everything read so far; one that was not sealed yet is replaced."""
         talk = self.shelf.conversations.get(topic)
-        if talk is None or talk.status != Status.ACTIVE or talk.receipt >= talk.cursor:
+        if talk is None or talk.status != Status.ACTIVE or talk.receipt >= talk.cursor or self.shelf.is_silent(talk):
             return
         talk.receipt = talk.cursor
         self.shelf.save(talk)
@@ -151,7 +161,7 @@ class Engine:
     def clean_up(self, topic: bytes) -> None:
         """Put accounts that have left out of the group; the first member who is still in does it."""
         talk, group = self.shelf.conversations[topic], self.shelf.groups.get(topic)
-        if group is None or talk.status != Status.ACTIVE:
+        if group is None or talk.status != Status.ACTIVE or self.shelf.is_silent(talk):
             return
         staying = [m for m in group.members if m.identity[:32] in talk.roster]
         gone = tuple(sorted(accounts_of(group.members) - set(talk.roster)))

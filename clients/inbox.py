@@ -7,6 +7,7 @@ with it may need the relay (a tree, a device list), so it happens in a task of i
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from clients import records as R
 from clients.commits import Commits, accounts_of, identity_of, split
@@ -22,11 +23,23 @@ from protocol.content import decode_content
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Flag, Gap, Msg, WelcomeHeader
 from protocol.messages import parse
+from protocol.messages.key import Contact as ContactBody
 from protocol.messages.key import Failed as KeyFailed
 from protocol.messages.key import Linked, Readmit
 from protocol.mls import MlsError
 from protocol.position import chain_hash, chain_start
 from protocol.requests import GetBlob
+
+
+class Joining(Protocol):
+    """What to do about a conversation that somebody let us into for the first time."""
+
+    def __call__(self, talk: R.Conversation, by: bytes, *, stranger: bool) -> None: ...
+
+
+def _nobody_cares(talk: R.Conversation, by: bytes, *, stranger: bool) -> None:
+    """Nothing."""
+
 
 RESEND_LOOKBACK = 500  # events of a conversation searched for a message that did not open elsewhere
 
@@ -42,6 +55,8 @@ class Inbox:
         self.work_waits: Callable[[], None] = lambda: None
         self.joined: Callable[[R.Conversation], None] = lambda talk: None
         self.locked: Callable[[bytes], None] = lambda topic: None
+        self.first_joined: Joining = _nobody_cares
+        self.token: Callable[[bytes, bytes], None] = lambda account, token: None
         self.linked: Callable[[bytes], None] = lambda device: None  # a new device of ours has key packages
         self.resend: Callable[[R.Conversation, bytes, bytes], None] = lambda talk, content, old: None
 
@@ -62,6 +77,8 @@ class Inbox:
         self._shelf.save_inbox()
         if msg.flags & Flag.DEVICES:
             self._own_list(msg.body)
+        elif msg.account in self._shelf.blocked:
+            return True
         elif msg.flags & Flag.WELCOME:
             self._welcome(msg)
         elif msg.flags & Flag.SEALED:
@@ -87,9 +104,10 @@ class Inbox:
         except RemoteProtocolError:
             return
         number = self._shelf.next_number()
+        stranger = bool(msg.flags & Flag.STRANGER)
         self._shelf.save_welcome(
-            R.PendingWelcome(number, msg.body, header.topic, header.generation, msg.account)
-        )  # fmt: skip
+            R.PendingWelcome(number, msg.body, header.topic, header.generation, msg.account, stranger)
+        )
         self.work_waits()
 
     def _box(self, msg: Msg) -> None:
@@ -130,7 +148,10 @@ class Inbox:
             blob = await link.ask("blobs.get", GetBlob(anchor.tree_hash), bytes)
             if self._commits.is_early(welcome):
                 return
+            is_new = welcome.topic not in self._shelf.conversations
             talk = self._commits.join(welcome, blob)
+            if is_new:
+                self.first_joined(talk, welcome.by, stranger=welcome.stranger)
         except Refusal as error:
             if error.retry_ms is not None:
                 raise
@@ -166,6 +187,8 @@ class Inbox:
                 await self._readmit(link, box, body)
             elif isinstance(body, KeyFailed):
                 await self._say_again(box, body)
+            elif isinstance(body, ContactBody):
+                self.token(box.account, body.token)
             elif isinstance(body, Linked) and box.account == self._shelf.account:
                 self.linked(box.device)
         self._shelf.drop_box(box)
@@ -175,6 +198,8 @@ class Inbox:
         talk = self._shelf.conversations.get(wish.topic)
         group = None if talk is None else self._shelf.groups.get(wish.topic)
         if talk is None or group is None or talk.status != Status.ACTIVE or box.account not in talk.roster:
+            return
+        if self._shelf.is_silent(talk):
             return
         added_at = self._commits.added_at.get((wish.topic, identity_of(box.account, box.device)), -1)
         if box.account not in accounts_of(group.members) or added_at >= wish.fence:
@@ -189,9 +214,8 @@ class Inbox:
             return
         additions = tuple(addition for addition in claimed if addition.device == box.device)
         if additions:
-            plan = R.Plan(
-                add=additions, renew=((box.account, box.device),), fence=wish.fence, drop=self._unlisted(wish.topic, box)
-            )
+            drop = self._unlisted(wish.topic, box)
+            plan = R.Plan(add=additions, renew=((box.account, box.device),), fence=wish.fence, drop=drop)
             self._outbox.queue(
                 R.Outgoing(
                     self._shelf.next_number(), wish.topic, self._shelf.new_id(), Work.COMMIT, Flag.COMMIT, plan=plan,

@@ -15,6 +15,7 @@ import trio
 from clients import account as accounts
 from clients import records as R
 from clients.connection import Link, LinkDown, Refusal, monotonic_ms, open_link
+from clients.devices import recovery
 from clients.engine import Engine
 from clients.events import AnyNotice, Connected, Disconnected
 from clients.records import Status
@@ -184,6 +185,7 @@ class Keeper:
                         nursery.start_soon(self._upkeep, link, login.key_packages)
                         nursery.start_soon(self._work_inbox, link)
                         nursery.start_soon(self.engine.care.run, link)
+                        nursery.start_soon(self.engine.contacts.run, link)
                 raise LinkDown("the relay broke the order of a conversation")
             finally:
                 self._drop_link = None
@@ -240,6 +242,7 @@ class Keeper:
     async def _upkeep(self, link: Link, left: int) -> None:
         with suppress(LinkDown, Refusal, RemoteProtocolError):  # done again after the next login
             await accounts.renew_list(self.engine.shelf, link)
+            await recovery.refresh(self.engine.shelf, link)
         await self._refill(link, left)
 
     async def _refill(self, link: Link, left: int) -> None:

@@ -151,6 +151,8 @@ class Receiver:
             self._unreadable(talk, msg, error.text)
             return
         self._check_seen(talk, msg, message)
+        if msg.account in self._shelf.blocked:
+            return
         self._understand(talk, msg, message, content)
 
     def _understand(self, talk: R.Conversation, msg: Msg, message: Message, content: bytes) -> None:
@@ -201,7 +203,7 @@ class Receiver:
         """Tell the sender, if we are among the three first leaves beside the sender's."""
         sender = identity_of(msg.account, msg.device)
         reporters = [m.leaf for m in members if m.identity != sender][: L.READMIT_ASK_MEMBERS]
-        if own_leaf in reporters and msg.account in accounts_of(members):
+        if own_leaf in reporters and msg.account in accounts_of(members) and not self._shelf.is_silent(talk):
             self.send_box(msg.account, msg.device, KeyFailed(topic=talk.topic, id=msg.id, offset=msg.offset))
 
     # -- passing notices -----------------------------------------------------------------------------------------------
@@ -209,6 +211,8 @@ class Receiver:
         """A notice of now; what does not open is dropped silently (its epoch may be over)."""
         group = self._shelf.groups.get(talk.topic)
         if group is None or talk.status != Status.ACTIVE or msg.fence != talk.fence:
+            return
+        if msg.account in self._shelf.blocked:
             return
         identity = identity_of(msg.account, msg.device)
         leaf = next((member.leaf for member in group.members if member.identity == identity), None)

@@ -31,6 +31,7 @@ class Status(IntEnum):
     LOCKED = 4  # a valid commit did not open here: waiting to be re-admitted
     REMOVED = 5
     LEFT = 6
+    REQUEST = 7  # as applications see it: active, begun by a stranger, and not accepted yet
 
 
 class Work(IntEnum):
@@ -151,6 +152,7 @@ class PendingWelcome(msgspec.Struct, frozen=True):
     topic: bytes
     generation: int
     by: bytes
+    stranger: bool = False  # the relay says that no token of a contact was shown
 
 
 class PendingBox(msgspec.Struct, frozen=True):

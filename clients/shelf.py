@@ -134,6 +134,15 @@ class Shelf:
         self.contacts[contact.account] = contact
         self.journal.put(R.CONTACTS, contact.account, contact)
 
+    def drop_contact(self, account: bytes) -> None:
+        """Somebody is no contact any more."""
+        self.contacts.pop(account, None)
+        self.journal.put(R.CONTACTS, account, None)
+
+    def is_silent(self, talk: R.Conversation) -> bool:
+        """Whether nothing of ours may leave in a conversation: a request, or one with somebody blocked."""
+        return talk.request or (bool(self.blocked) and self.peer_of(talk) in self.blocked)
+
     def save_token(self, token: R.Token) -> None:
         """Write what shows an account that we are its contact."""
         self.tokens[token.account] = token

@@ -241,7 +241,7 @@ class AppendBatch:
         present = (account for account, member in members.items() if member.role != LEFT)
         return Facts(
             topic, author, login, listed, expires_ms, stored, after_stored,
-            inbox=self._inbox(key, intent, intent.token) if topic is not None and topic.kind is TopicKind.INBOX else None,
+            inbox=self._inbox(key, intent, intent.token) if topic and topic.kind is TopicKind.INBOX else None,
             roster=members,
             roster_devices=sum(self._accounts[account].devices for account in present if account in self._accounts),
             accounts=self._accounts,

@@ -15,10 +15,11 @@ class SqlLockers:
 
     async def put(self, account: bytes, kind: int, slot: bytes, sealed: bytes, life_ms: int) -> bool:
         """See ``base.Lockers``."""
-        return await self._engine.write(
-            lambda connection, now_ms: _put(connection, account, kind, slot, sealed, now_ms + life_ms if life_ms else 0),
-            len(sealed),
-        )
+
+        def run(connection: Connection, now_ms: int) -> bool:
+            return _put(connection, account, kind, slot, sealed, now_ms + life_ms if life_ms else 0)
+
+        return await self._engine.write(run, len(sealed))
 
     async def get(self, kind: int, slot: bytes, now_ms: int) -> bytes | None:
         """See ``base.Lockers``."""

@@ -28,6 +28,12 @@ def chat(
     passphrase_file: Annotated[
         Path | None, Parameter(help="File with a passphrase that seals the vault, instead of a key file; - asks you.")
     ] = None,
+    link: Annotated[
+        bool, Parameter(help="Begin as a new device of an account that you have: shows a code.", negative="")
+    ] = False,
+    recover: Annotated[
+        str | None, Parameter(help="Your recovery code: bring your account back on this device; give --handle too.")
+    ] = None,
     json: Annotated[bool, Parameter(help="For scripts: JSON lines in, JSON lines out.", negative="")] = False,
 ) -> None:
     """Open your vault (made at the first start), connect, and talk.
@@ -36,6 +42,8 @@ def chat(
     """
     import trio
 
+    from clients.devices.code import BadCode
+    from clients.devices.parcels import LinkFailed
     from clients.vault import Vault, VaultError
 
     directory = data.expanduser()
@@ -45,10 +53,10 @@ def chat(
         print(f"chappe chat: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     try:
-        trio.run(_run, url, vault, handle, json)
+        trio.run(_run, url, vault, handle, json, link, recover)
     except KeyboardInterrupt:
         pass
-    except VaultError as error:
+    except (VaultError, LinkFailed, BadCode) as error:
         print(f"chappe chat: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     finally:
@@ -67,14 +75,22 @@ def _secret(directory: Path, key_file: Path | None, passphrase_file: Path | None
     return Secret.passphrase(passphrase_file.expanduser().read_text().rstrip("\n"))
 
 
-async def _run(url: str, vault: Vault, handle: str | None, json: bool) -> None:
+async def _run(
+    url: str, vault: Vault, handle: str | None, json: bool, link: bool, recover: str | None
+) -> None:  # fmt: skip
     import trio
 
     from clients.cli.lines import Lines
+    from clients.cli.linking import start_linked, start_recovered
     from clients.cli.script import Script
     from clients.client import open_client
 
-    async with open_client(url, vault) as client, trio.open_nursery() as nursery:
+    if link:
+        await start_linked(url, vault, print)
+    if recover is not None:
+        await start_recovered(url, vault, recover, handle, print)
+    # Scripts serve whoever comes; people are asked about strangers.
+    async with open_client(url, vault, requests=not json) as client, trio.open_nursery() as nursery:
         face = Script(client, nursery) if json else Lines(client, nursery)
         if handle is not None:
             nursery.start_soon(face.take_handle, handle)

@@ -10,11 +10,12 @@ import trio
 from rich.console import Console
 from rich.markup import escape
 
+from clients.cli.personal import HELP as PERSONAL_HELP
+from clients.cli.personal import Personal
 from clients.cli.room import Follower, NotFound, Room, describe
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
-from clients.conversations import Conversation, NotActive
-from clients.directory import CannotAdd
+from clients.conversations import Conversation
 from clients.events import (
     AnyEvent,
     Changed,
@@ -34,7 +35,7 @@ from clients.events import (
     Unreadable,
     Voided,
 )
-from protocol.errors import RemoteProtocolError
+from protocol.errors import ChappeError
 
 HELP = """\
 [bold]/add[/] NAME            find somebody by handle and keep them as a contact
@@ -58,6 +59,7 @@ class Lines:
         self._console = Console(highlight=False, soft_wrap=True)
         self._here: Conversation | None = None
         self._mine: dict[bytes, tuple[bytes, int | None, str]] = {}  # id -> (topic, offset, text) of unfinished ones
+        self._personal = Personal(self._room, lambda text: self._say(escape(text), "dim"))
         self._verbs: dict[str, Callable[[list[str]], Awaitable[None]]] = {
             "add": self._add, "verify": self._verify, "verified": self._verified, "to": self._to,
             "group": self._group, "invite": self._invite, "remove": self._remove, "leave": self._leave,
@@ -94,13 +96,16 @@ class Lines:
             if line.startswith("/"):
                 verb, *words = line[1:].split()
                 action = self._verbs.get(verb)
-                if action is None:
+                if verb in self._personal.verbs:
+                    for text in await self._personal.verbs[verb](words):
+                        self._say(escape(text))
+                elif action is None:
                     self._say(f"there is no /{escape(verb)}; /help shows what you can do", "red")
                 else:
                     await action(words)
             else:
                 await self._send(line)
-        except (Refusal, LinkDown, CannotAdd, NotActive, NotFound, RemoteProtocolError, ValueError) as error:
+        except (ChappeError, ValueError) as error:
             self._say(escape(str(error)), "red")
         except IndexError:
             self._say("a name is missing; /help shows how", "red")
@@ -175,7 +180,7 @@ class Lines:
         await self.take_handle(words[0])
 
     async def _help(self, words: list[str]) -> None:
-        self._say(HELP)
+        self._say(HELP + "\n" + PERSONAL_HELP)
 
     # -- what comes ----------------------------------------------------------------------------------------------------
     async def _events(self, after: int) -> None:

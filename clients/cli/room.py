@@ -6,10 +6,11 @@ from typing import Any
 
 import trio
 
+from clients import records as R
 from clients.client import Client
 from clients.conversations import Conversation
+from clients.devices.code import is_invite, read_invite
 from clients.events import AnyEvent, Delivered, Received
-from clients.records import Status
 from protocol.errors import ChappeError, RemoteProtocolError
 from protocol.ids import TopicKind
 from protocol.messages import Unknown, parse
@@ -85,8 +86,13 @@ class Room:
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
     async def add(self, handle: str) -> tuple[bytes, str]:
-        """Look a handle up at the relay and keep it as a contact: (account, safety number)."""
-        account = await self.client.find(handle)
+        """Look a handle up at the relay, or read an invitation, and keep it as a contact: (account, safety number)."""
+        if is_invite(handle):
+            account, token = read_invite(handle)
+            self.client.engine.shelf.save_token(R.Token(account, token))
+            handle = short(account)
+        else:
+            account = await self.client.find(handle)
         known = self.client.engine.shelf.contacts.get(account)
         await self.client.add_contact(account, handle, verified=known is not None and known.verified)
         return account, self.client.safety_number(account)
@@ -118,7 +124,7 @@ class Room:
         """A conversation as JSON can carry it."""
         record = talk.record
         return {
-            "topic": talk.topic.hex(), "title": self.title_of(talk), "status": Status(record.status).name.lower(),
+            "topic": talk.topic.hex(), "title": self.title_of(talk), "status": talk.status.name.lower(),
             "members": {account.hex(): role for account, role in record.roster.items()},
             "offset": record.cursor, "fence": record.fence, "group": record.group, "chain": record.chain.hex(),
             "authenticator": None if talk.epoch_authenticator is None else talk.epoch_authenticator.hex(),

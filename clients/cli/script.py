@@ -5,7 +5,7 @@ with ``{"do": "events", "after": seq}`` to get each exactly once.
 
 Verbs with their arguments: events after · handle name · account · add handle · verify name · pair name · group title
 names · send topic text · typing topic times · add-to topic names · remove topic names · rotate topic · leave topic ·
-list · history topic limit · statistics · quit.
+list · history topic limit · statistics · quit; and those of ``personal`` with ``words``, answered with ``lines``.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from typing import Any
 
 import trio
 
-from clients.cli.room import Follower, NotFound, Room
+from clients.cli.personal import Personal
+from clients.cli.room import Follower, Room
 from clients.client import Client
-from clients.connection import LinkDown, Refusal
-from clients.conversations import Conversation, NotActive
-from clients.directory import CannotAdd
+from clients.conversations import Conversation
 from clients.events import CaughtUp, Connected, Disconnected, Ephemeral
-from protocol.errors import ChappeError, RemoteProtocolError
+from protocol.errors import ChappeError
 
 LINE_BYTES_MAX = 256 * 1024
 
@@ -46,6 +45,7 @@ class Script:
         self._client = client
         self._nursery = nursery
         self._follower: Follower | None = None
+        self._personal = Personal(self._room, lambda text: write({"notice": "progress", "text": text}))
         self._verbs: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "events": self._events, "handle": self._handle, "account": self._account, "add": self._add,
             "verify": self._verify, "pair": self._pair, "group": self._group, "send": self._send,
@@ -80,12 +80,16 @@ class Script:
         tag = command.get("tag")
         action = self._verbs.get(verb)
         try:
+            if verb in self._personal.verbs:
+                words = [str(word) for word in command.get("words", ())]
+                write({"reply": tag, "do": verb, "lines": await self._personal.verbs[verb](words)})
+                return
             if action is None:
                 raise _BadCommand(f"no verb {verb!r}; there are {', '.join(sorted(self._verbs))} and quit")
             write({"reply": tag, "do": verb, **await action(command)})
-        except (Refusal, LinkDown, CannotAdd, NotActive, NotFound, _BadCommand, RemoteProtocolError) as error:
+        except ChappeError as error:
             write({"reply": tag, "do": verb, "error": str(error)})
-        except (KeyError, ValueError, TypeError) as error:
+        except (LookupError, ValueError, TypeError) as error:
             write({"reply": tag, "do": verb, "error": f"missing or wrong argument: {error}"})
 
     # -- what goes out by itself ---------------------------------------------------------------------------------------

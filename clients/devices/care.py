@@ -94,6 +94,11 @@ class Care:
         self.ready.add(device)
         self.nudge()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is something for us to do now."""
+        return self._wake.is_set() or bool(self._noticed)
+
     def lacking(self, device: bytes) -> list[bytes]:
         """Conversations that we are in and ``device`` of our account is not."""
         identity = self._shelf.account + device
@@ -159,7 +164,7 @@ class Care:
 
     def _duty(self, topic: bytes) -> Duty:
         talk, group = self._shelf.conversations[topic], self._shelf.groups.get(topic)
-        if group is None or talk.status != Status.ACTIVE or talk.request:
+        if group is None or talk.status != Status.ACTIVE or self._shelf.is_silent(talk):
             return Duty()
         if any(row.work == Work.COMMIT for row in self._outbox.lane(topic).rows):
             return Duty()  # its echo will wake us

@@ -32,10 +32,10 @@ from clients.devices.parcels import (
     ArchiveKey,
     LinkFailed,
     Parcel,
-    find,
     inbox_place,
     leave,
     open_bare,
+    open_shelf,
     wait_for,
 )
 from clients.sealing import Opened, seal_box
@@ -156,12 +156,9 @@ class NewDevice:
 
     def _settle(self, approver: bytes) -> Callable[[Link], Awaitable[archive.Archive | None]]:
         async def settle(link: Link) -> archive.Archive | None:
-            shelf = Shelf(self._vault, lambda told: None, self._clock_ms, self._entropy)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(shelf.journal.run)
+            async with open_shelf(self._vault, self._clock_ms, self._entropy) as shelf:
                 await accounts.refill_key_packages(shelf, link, link.login.key_packages)
                 await self._say_ready(link, shelf, approver)
-                nursery.cancel_scope.cancel()
             _, found = await wait_for(link, self.code, ARCHIVE, self._state.inbox_private, ArchiveKey)
             if not found.hashes:
                 return None
@@ -233,4 +230,4 @@ async def _upload(shelf: Shelf, link: Link, secret: bytes) -> ArchiveKey:
     return ArchiveKey(secret, key, tuple(value for value, _ in pieces))
 
 
-__all__ = ["LinkFailed", "Linking", "NewDevice", "approve", "find"]
+__all__ = ["LinkFailed", "Linking", "NewDevice", "approve"]

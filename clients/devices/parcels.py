@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -13,7 +13,9 @@ from clients.connection import Link, LinkDown, Refusal, monotonic_ms, open_link
 from clients.devices.code import LinkCode
 from clients.records import InboxCursor
 from clients.sealing import Opened, open_box, seal_box
+from clients.shelf import Shelf
 from clients.tasks import open_tasks
+from clients.vault import Vault
 from protocol import limits as L
 from protocol.codec import decode_struct
 from protocol.errors import ChappeError, Code, RemoteProtocolError
@@ -96,9 +98,22 @@ async def wait_for(
     link: Link, code: LinkCode, step: int, inbox_private: bytes, type_: type[P]
 ) -> tuple[Opened, P]:  # fmt: skip
     """Look for a parcel until it is there."""
-    while (found := await find(link, code, step, inbox_private, type_)) is None:
+    while True:
+        found = await find(link, code, step, inbox_private, type_)
+        if found is not None:
+            return found
         await trio.sleep(LOOK_S)
-    return found
+
+
+@asynccontextmanager
+async def open_shelf(vault: Vault, clock_ms: Callable[[], int], entropy: Entropy) -> AsyncIterator[Shelf]:
+    """What a vault holds, with its journal, for as long as no client runs over it."""
+    shelf = Shelf(vault, lambda told: None, clock_ms, entropy)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shelf.journal.run)
+        yield shelf
+        await shelf.journal.flushed()
+        nursery.cancel_scope.cancel()
 
 
 async def _ignore(frames: list[AnyFrame]) -> None:

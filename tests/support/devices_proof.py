@@ -11,14 +11,18 @@ from typing import Any
 
 import trio
 
+from clients import records as R
 from clients.client import Client, now_ms, open_client
+from clients.conversations import KeysChanged
 from clients.devices.linking import NewDevice, approve
+from clients.devices.recovery import make_code, recover
 from clients.devices.revoking import revoke
-from clients.events import Event, Missing, Received
+from clients.events import Delivered, Event, KeyChanged, Missing, Received
 from clients.records import Status
 from clients.vault import Secret, Vault
 from protocol.messages import parse
 from protocol.messages.chat import Text
+from protocol.requests import ClaimedPackage, ClaimKeyPackages
 from tests.support.proof import check
 from tests.support.spine.talks import open_person, open_relay_process, says, wait_for
 
@@ -147,3 +151,127 @@ async def _removed(
 def _members(client: Client, topic: bytes) -> tuple[Any, ...]:
     group = client.engine.shelf.groups.get(topic)
     return () if group is None else group.members
+
+
+# -- strangers ---------------------------------------------------------------------------------------------------------
+@asynccontextmanager
+async def open_careful(home: Path, name: str, url: str) -> AsyncIterator[Client]:
+    """A person whose client asks about strangers."""
+    vault = Vault(home / name / "vault.db", Secret.key_file(home / name / "vault.key"))
+    try:
+        async with open_client(url, vault, requests=True) as client:
+            await client.wait_connected()
+            if client.engine.shelf.identity.handle is None:
+                await client.claim_handle(name)
+            yield client
+    finally:
+        vault.close()
+
+
+def _view(client: Client, topic: bytes) -> tuple[Any, ...]:
+    """What somebody can tell of the others in a conversation: its log, its epoch, who is in, what was acknowledged."""
+    record = client.conversation(topic).record
+    return record.cursor, record.fence, tuple(sorted(record.roster)), dict(record.delivered), record.status
+
+
+async def c6_stranger(seed: int) -> dict[str, Any]:
+    """A stranger's message lands in requests; blocked, the stranger cannot tell it from absence."""
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
+        home = Path(temporary)
+        async with open_relay_process(home) as relay, open_person(home, "eve", relay.url) as eve:
+            async with open_careful(home, "away", relay.url) as away:
+                accounts = {"away": away.account}
+            async with open_careful(home, "alice", relay.url) as alice:
+                accounts["alice"] = alice.account
+                topic = (await eve.pair(alice.account)).topic
+                await eve.conversation(topic).send("do you know me?")
+                await wait_for(alice, says("do you know me?"), "the stranger's message")
+                check(alice.conversation(topic).status == Status.REQUEST, "a stranger's conversation is no request")
+                alice.conversation(topic).typing()
+                await alice.block(eve.account)
+                absent = (await eve.pair(accounts["away"])).topic
+                await eve.conversation(absent).send("do you know me?")
+                for text in ("still there?", "hello?"):
+                    for where in (topic, absent):
+                        await eve.conversation(where).send(text)
+                await until(eve, lambda: not eve.engine.shelf.outgoing, "the stranger's messages to be stored")
+                await trio.sleep(2)  # real time: whatever would be answered comes within milliseconds
+                blocked, gone = _view(eve, topic), _view(eve, absent)
+                check(blocked[0::4] == gone[0::4], f"the logs differ: {blocked[0::4]} and {gone[0::4]}")
+                check(blocked[3] == gone[3] == {}, "something was acknowledged")
+                check(blocked[1] == gone[1], "the epochs differ")
+                claims = [[c.last_resort for c in await _claim(eve, accounts[name])] for name in ("alice", "away")]
+                check(claims[0] == claims[1] == [True], f"key packages differ: {claims}")
+                check(len(await told(alice, topic)) == 1, "a message of the blocked stranger was shown")
+            await _known(home, relay.url, eve)
+        return {"first message": "a request", "blocked": "as absent: log, epoch, receipts, key packages"}
+
+
+async def _claim(client: Client, account: bytes) -> list[ClaimedPackage]:
+    params = ClaimKeyPackages((account,))
+    return await (await client.wait_connected()).ask("keypackages.claim", params, list[ClaimedPackage])
+
+
+async def _known(home: Path, url: str, eve: Client) -> None:
+    """With an invitation the first message is none of a stranger, and is acknowledged."""
+    async with open_careful(home, "bob", url) as bob:
+        token = await bob.invite()
+        await until(bob, lambda: token in bob.engine.shelf.identity.published_tokens, "the token at the relay")
+        eve.engine.shelf.save_token(R.Token(bob.account, token))
+        topic = (await eve.pair(bob.account)).topic
+        await eve.conversation(topic).send("you invited me")
+        await wait_for(bob, says("you invited me"), "the message of who was invited")
+        check(bob.conversation(topic).status == Status.ACTIVE, "an invitation made a request")
+        await wait_for(eve, lambda event: isinstance(event, Delivered) and event.topic == topic, "a receipt")
+
+
+# -- recovery ----------------------------------------------------------------------------------------------------------
+async def sole_device_lost(seed: int) -> dict[str, Any]:
+    """The only device is gone; the code brings the account back, its contacts see it, and who verified must look."""
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
+        home = Path(temporary)
+        async with (
+            open_relay_process(home) as relay,
+            open_person(home, "bob", relay.url) as bob,
+            open_person(home, "carol", relay.url) as carol,
+        ):
+            async with open_person(home, "alice", relay.url) as alice:
+                account, lost = alice.account, alice.engine.shelf.device.public
+                await alice.add_contact(bob.account, "bob")
+                pair = (await alice.pair(bob.account)).topic
+                group = (await alice.group([bob.account, carol.account], "friends")).topic
+                await alice.conversation(pair).send("before the loss")
+                await wait_for(bob, says("before the loss"), "a message before the loss")
+                await until(carol, lambda: _active(carol, [group]), "carol's invitation")
+                code = await make_code(alice)
+            await bob.add_contact(account, "alice", verified=True)
+            (home / "alice" / "vault.db").unlink()
+            began = trio.current_time()
+            vault = Vault(home / "alice-again" / "vault.db", Secret.key_file(home / "alice-again" / "vault.key"))
+            try:
+                await recover(relay.url, vault, code, "alice", clock_ms=now_ms, entropy=os.urandom)
+                async with open_client(relay.url, vault) as again:
+                    await until(again, lambda: _active(again, [pair, group]), "the way back into the conversations")
+                    seconds = trio.current_time() - began
+                    check(again.account == account, "another account came back")
+                    check(bob.account in again.engine.shelf.contacts, "the contacts did not come back")
+                    await again.conversation(group).send("I am back")
+                    await wait_for(carol, says("I am back"), "a message of the recovered account")
+                    await wait_for(bob, lambda event: isinstance(event, KeyChanged), "the news of the recovery")
+                    await _looked_at(bob, again, pair)
+                    await until(bob, lambda: lost not in {m.signature_key for m in _members(bob, pair)}, "the old leaf")
+            finally:
+                vault.close()
+        return {"back in s": round(seconds, 1), "conversations": 2, "verified contact": "blocked until verified again"}
+
+
+async def _looked_at(bob: Client, again: Client, pair: bytes) -> None:
+    refused = False
+    try:
+        await bob.conversation(pair).send("is it you?")
+    except KeysChanged:
+        refused = True
+    check(refused, "a message went to a verified contact whose keys had changed")
+    await bob.add_contact(again.account, "alice", verified=True)
+    await bob.conversation(pair).send("it is you")
+    await wait_for(again, says("it is you"), "a message after verifying again")
