@@ -57,10 +57,11 @@ class Contacts:
                 await self._give(link)
             except LinkDown:
                 return
-            except (Refusal, RemoteProtocolError):
-                await trio.sleep(RETRY_S)
-            else:
-                await self._wake.wait()
+            except (Refusal, RemoteProtocolError) as error:
+                if getattr(error, "retry_ms", None) is not None:
+                    await trio.sleep(RETRY_S)
+                    continue
+            await self._wake.wait()
 
     async def _publish(self, link: Link) -> None:
         identity = self._shelf.identity

@@ -2,8 +2,8 @@
 
 The code is a random 128-bit secret. Under a key derived from it lie, sealed at the relay, the seeds that may sign
 device lists, and who the contacts are. The new device signs a list of its own with the recovery key, which outranks the
-root from then on, and is let into each conversation by a member who is online, as any device that lost its place. What was
-said before is gone with the old device: no archive and no state of a group lies at the relay. Contacts see that the
+root from then on, and is let into each conversation by a member who is online, as any device that lost its place. What
+was said before is gone with the old device: no archive and no state of a group lies at the relay. Contacts see that the
 account was recovered; who had verified it is asked to do so again.
 """
 

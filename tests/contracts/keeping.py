@@ -10,10 +10,10 @@ import pytest
 
 from protocol.errors import Code, Reason
 from protocol.frames import Create, Flag, GapReason, Role
-from protocol.ids import TopicKind, feed_topic
+from protocol.ids import TopicKind, contact_hash, feed_topic
 from protocol.limits import BLOB_BYTES_MAX, BLOB_UNLINKED_MS, DEVICE_UNSEEN_MS_MAX, ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
-from storage import access, ordering
-from storage.base import Entry, Freed, Hole
+from storage import inboxes
+from storage.base import Entry, Freed, Hole, WelcomePost
 from tests.contracts.kit import DAY_MS, Kit, Person, key, refused, stored, welcome
 
 NOTHING = Freed(0, 0, 0, 0)
@@ -46,8 +46,7 @@ async def test_an_inbox_takes_nothing_else(kit: Kit) -> None:
 
 
 async def test_a_full_inbox_takes_more_when_its_owner_has_read(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordering, "INBOX_ENTRIES_MAX", 4)
-    monkeypatch.setattr(access, "INBOX_ENTRIES_MAX", 4)
+    monkeypatch.setattr(inboxes, "INBOX_ENTRIES_MAX", 4)
     ann, bob = await kit.person("ann"), await kit.person("bob", devices=2)
     for _ in range(3):
         stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
@@ -68,10 +67,38 @@ async def test_a_full_inbox_takes_more_when_its_owner_has_read(kit: Kit, monkeyp
 
 
 async def test_a_device_list_reaches_a_full_inbox(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordering, "INBOX_ENTRIES_MAX", 1)
+    monkeypatch.setattr(inboxes, "INBOX_ENTRIES_MAX", 1)
     bob = await kit.person("bob")
     await kit.relist(bob, *bob.devices, key("new"))
     assert len(await kit.log(bob.inbox)) == 2
+
+
+# -- strangers ---------------------------------------------------------------------------------------------------------
+async def test_strangers_have_little_room_and_are_marked(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inboxes, "INBOX_STRANGERS_MAX", 2)
+    ann, bob, cem = await kit.people("ann", "bob", "cem")
+    await kit.store.contacts.set_tokens(bob.account, [contact_hash(bob.account, b"t" * 16)])
+    topic, add = await kit.group(ann), {"added": {bob: Role.MEMBER}}
+    stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
+    stored(await kit.commit(ann, topic, welcomes=(welcome(bob),), **add))
+    refused(await kit.post(ann, bob.inbox, Flag.SEALED, None), Code.QUOTA)
+    refused(await kit.post(ann, bob.inbox, Flag.SEALED, None, token=b"x" * 16), Code.QUOTA)
+    stored(await kit.post(cem, bob.inbox, Flag.SEALED, None, token=b"t" * 16))
+    stored(await kit.post(bob, bob.inbox, Flag.SEALED, None))
+    other = await kit.group(cem)
+    refused(await kit.commit(cem, other, welcomes=(welcome(bob),), **add), Code.QUOTA)
+    shown = WelcomePost(bob.account, b"welcome", b"t" * 16)
+    stored(await kit.commit(cem, other, welcomes=(shown,), **add))
+    flags = [entry.flags for entry in await kit.log(bob.inbox) if isinstance(entry, Entry)]
+    marked = [Flag.SEALED | Flag.STRANGER, Flag.WELCOME | Flag.STRANGER]
+    assert flags == [Flag.DEVICES, *marked, Flag.SEALED, Flag.SEALED, Flag.WELCOME]
+    kit.store.topics.acknowledge_nowait(bob.inbox, bob.device, 3)
+    stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
+
+
+async def test_the_flag_of_strangers_is_the_relays_own(kit: Kit) -> None:
+    ann, bob = await kit.people("ann", "bob")
+    refused(await kit.post(ann, bob.inbox, Flag.SEALED | Flag.STRANGER, None), Code.FRAME)
 
 
 # -- erasure -----------------------------------------------------------------------------------------------------------

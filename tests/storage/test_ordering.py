@@ -14,7 +14,7 @@ from protocol.ids import TopicKind, feed_topic, group_topic, new_id, pair_topic,
 from protocol.limits import COMMIT_SPACING_MS, GRACE_MS, ID_AGE_MS_MAX, ID_AHEAD_MS_MAX, INBOX_ENTRIES_MAX
 from protocol.position import chain_hash, chain_start
 from storage.base import Append, Appended, Refused, WelcomePost
-from storage.facts import InboxFacts, AccountFacts, Facts, InboxFacts, Member, Plan, Stored, Target, TopicFacts
+from storage.facts import AccountFacts, Facts, InboxFacts, Member, Plan, Stored, Target, TopicFacts
 from storage.flags import ACCESS, COMMIT, DEVICES, ERASE, PUBLIC, RESET, SEALED, WELCOME
 from storage.ordering import decide, decide_reserve
 
@@ -29,6 +29,8 @@ AT = TopicFacts(
     committed_ms=NOW_MS - 60_000, strict=False,
 )  # fmt: skip
 INBOX = TopicFacts(TOPIC, TopicKind.INBOX, PEER, head=3)
+FULL_INBOX = InboxFacts(INBOX, INBOX_ENTRIES_MAX, False)
+LAST_ROOM = InboxFacts(INBOX, INBOX_ENTRIES_MAX - 1, False)
 FEED = TopicFacts(TOPIC, TopicKind.FEED, ME, head=3)
 FACTS = Facts(
     AT, MEMBER, login=7, listed=True, expires_ms=NOW_MS + 1, stored=None, after_stored=True, roster={ME: MEMBER}
@@ -93,7 +95,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], Code, 
     "an epoch in an inbox": ({"topic": INBOX}, {}, {"flags": SEALED}, Code.FRAME, Reason.NONE),
     "an open entry in an inbox": ({"topic": INBOX}, {}, {"epoch": None}, Code.FRAME, Reason.NONE),
     "a full inbox": (
-        {"topic": INBOX, "inbox": InboxFacts(INBOX, INBOX_ENTRIES_MAX, False)}, {}, {"flags": SEALED, "epoch": None}, Code.QUOTA, Reason.NONE,
+        {"topic": INBOX, "inbox": FULL_INBOX}, {}, {"flags": SEALED, "epoch": None}, Code.QUOTA, Reason.NONE,
     ),
     "a sealed entry in a feed": ({"topic": FEED}, {}, {"flags": SEALED, "epoch": None}, Code.FRAME, Reason.NONE),
 }  # fmt: skip
@@ -188,7 +190,7 @@ def test_erasing() -> None:
 
 
 def test_inboxes_and_feeds_take_entries_without_a_fence() -> None:
-    plan = judge({"topic": INBOX, "author": None, "inbox": InboxFacts(INBOX, INBOX_ENTRIES_MAX - 1, False)}, flags=SEALED, epoch=None)
+    plan = judge({"topic": INBOX, "author": None, "inbox": LAST_ROOM}, flags=SEALED, epoch=None)
     assert (plan.entry.offset, plan.entry.fence) == (4, 0)
     assert judge({"topic": FEED}, flags=PUBLIC, epoch=None).entry.offset == 4
 
