@@ -26,6 +26,7 @@ from protocol.messages.key import Contact as ContactBody
 from protocol.requests import SetTokens
 
 RETRY_S = 5.0
+TOKENS_MAX = 10_000  # of accounts that are no contacts: 1 MB of vault, whoever sends us theirs
 
 
 class NotAllowed(ChappeError):
@@ -93,9 +94,8 @@ class Contacts:
         return self._shelf.tokens.get(account) or R.Token(account)
 
     def got(self, account: bytes, token: bytes) -> None:
-        """Somebody has sent us its token: kept if we know each other."""
-        together = any(account in talk.roster for talk in self._shelf.conversations.values())
-        if account in self._shelf.contacts or together:
+        """Somebody has sent us its token: kept, also before its Welcome came; of unknown accounts not too many."""
+        if account in self._shelf.contacts or len(self._shelf.tokens) < TOKENS_MAX:
             self._shelf.save_token(R.Token(account, token, self._of(account).given))
 
     def invite(self) -> bytes:

@@ -179,7 +179,7 @@ class RelayModel:
         wire.account, wire.device = frame.account, frame.device
         (known,) = await self.store.accounts.get([frame.account])
         left = 0
-        if known is not None and known.expires_ms > self.clock_ms():
+        if known is not None and known.expires_ms > self.clock_ms() and wire.device in known.devices:
             left = await self._log_in(wire)
         version = 0 if known is None else known.version
         result = Q.LoginResult(wire.registered, version, left, self.clock_ms())
@@ -330,6 +330,13 @@ class RelayModel:
         rows = await self.store.topics.of_account(wire.account, params.after, limits.LIST_TOPICS_MAX)
         return [Q.OwnTopic(*row) for row in rows]
 
+    async def _heads(self, wire: Wire, params: Q.GetHeads) -> Any:
+        states = await self.store.topics.states(params.topics, wire.account)
+        return [F.SubResult(0, s.generation, s.head) if s else F.SubResult(0, code=Code.NOT_FOUND) for s in states]
+
+    async def _members(self, wire: Wire, params: Q.GetMembers) -> Any:
+        return [(account, role) for account, role, _ in await self.store.topics.members(params.topic)]
+
     async def _put_link(self, wire: Wire, params: Q.PutLink) -> Any:
         return await self._parcels.put_link(wire.account, params.slot, params.sealed)
 
@@ -356,6 +363,7 @@ _METHODS: dict[str, Callable[[RelayModel, Wire, Any], Awaitable[Any]]] = {
     "keypackages.put": RelayModel._put_packages, "keypackages.claim": RelayModel._claim_packages,
     "blobs.put": RelayModel._put_blob, "blobs.get": RelayModel._get_blob,
     "contacts.tokens": RelayModel._set_tokens, "topics.list": RelayModel._list_topics,
+    "topics.heads": RelayModel._heads, "topics.members": RelayModel._members,
     "link.put": RelayModel._put_link, "link.get": RelayModel._get_link,
     "recovery.put": RelayModel._put_recovery, "recovery.get": RelayModel._get_recovery,
 }  # fmt: skip
