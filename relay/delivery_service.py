@@ -203,7 +203,6 @@ class DeliveryService:
         until = await self._store.topics.reserve(params.topic, client.account, client.device)
         return until if isinstance(until, Refused) else Answer(encode_struct(until))
 
-
     async def list_topics(self, client: Client, params: R.ListTopics) -> Answer | Refused:
         """``topics.list``"""
         rows = await self._store.topics.of_account(client.account, params.after, LIST_TOPICS_MAX)

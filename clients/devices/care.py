@@ -44,9 +44,7 @@ class Duty:
         return bool(self.missing or self.drop or self.remove)
 
 
-def duty(
-    members: tuple[Member, ...], own_leaf: int, own: bytes, known: Callable[[bytes], DeviceList | None]
-) -> Duty:
+def duty(members: tuple[Member, ...], own_leaf: int, own: bytes, known: Callable[[bytes], DeviceList | None]) -> Duty:
     """What is to be done about a group; ``own`` is our account, ``known`` gives newest verified lists. Pure."""
     devices = [split(member.identity) for member in members]
     listed = [(lst := known(account)) is None or lst.device(device) is not None for account, device in devices]

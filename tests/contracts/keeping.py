@@ -78,7 +78,8 @@ async def test_strangers_have_little_room_and_are_marked(kit: Kit, monkeypatch: 
     monkeypatch.setattr(inboxes, "INBOX_STRANGERS_MAX", 2)
     ann, bob, cem = await kit.people("ann", "bob", "cem")
     await kit.store.contacts.set_tokens(bob.account, [contact_hash(bob.account, b"t" * 16)])
-    topic, add = await kit.group(ann), {"added": {bob: Role.MEMBER}}
+    add: dict[str, Any] = {"added": {bob: Role.MEMBER}}
+    topic = await kit.group(ann)
     stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
     stored(await kit.commit(ann, topic, welcomes=(welcome(bob),), **add))
     refused(await kit.post(ann, bob.inbox, Flag.SEALED, None), Code.QUOTA)

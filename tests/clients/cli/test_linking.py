@@ -19,9 +19,7 @@ from tests.support.clients import URL, MemoryVault, open_world
 
 
 @pytest.mark.parametrize("past", [True, False])
-async def test_a_new_device_shows_its_code(
-    past: bool, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_new_device_shows_its_code(past: bool, autojump_clock: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clients.client.now_ms", lambda: 1_750_000_000_000)
     async with open_world() as world:
         (alice,) = await world.people("alice")
