@@ -11,10 +11,10 @@ from collections.abc import Callable
 import msgspec
 
 from clients import records as R
+from clients.care import caring
 from clients.commits import Commits, accounts_of
 from clients.connection import Link
 from clients.contacts import Contacts
-from clients.devices.care import caring
 from clients.directory import Directory
 from clients.events import AnyEvent, AnyNotice, CaughtUp, Forked
 from clients.inbox import Inbox

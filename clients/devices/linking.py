@@ -14,7 +14,7 @@ is online (``care``), with or without its past.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import trio
@@ -38,6 +38,7 @@ from clients.devices.parcels import (
     open_shelf,
     wait_for,
 )
+from clients.devices.party import Party
 from clients.sealing import Opened, seal_box
 from clients.shelf import Shelf
 from clients.vault import Batch, Vault
@@ -49,9 +50,6 @@ from protocol.ids import Entropy, inbox_topic, new_id
 from protocol.messages import compose
 from protocol.messages.key import Linked
 from protocol.requests import GetBlob, PutBlob
-
-if TYPE_CHECKING:
-    from clients.client import Client
 
 READY_S: Final = 120  # until a new device must have logged in
 ADMIT_S: Final = 20  # until the archive is made, even if a conversation cannot be changed yet
@@ -181,7 +179,7 @@ class NewDevice:
 
 
 # -- the approving device ----------------------------------------------------------------------------------------------
-async def approve(client: Client, text: str, say: Callable[[str], None] = lambda text: None) -> bytes:
+async def approve(client: Party, text: str, say: Callable[[str], None] = lambda text: None) -> bytes:
     """Make the device that shows the code ``text`` one of ours, and give it everything; its key.
 
     ``say`` is told how far it is. Raises ``BadCode``, ``CannotSign``, ``LinkFailed``, ``Refusal``, ``LinkDown``.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 import trio
@@ -25,6 +25,7 @@ from clients.devices import archive
 from clients.devices.code import RECOVERY_BYTES, read_recovery, recovery_text
 from clients.devices.lists import CannotSign, following
 from clients.devices.parcels import LinkFailed, open_bare, open_shelf
+from clients.devices.party import Party
 from clients.records import Status
 from clients.shelf import Shelf
 from clients.vault import Vault
@@ -44,9 +45,6 @@ from protocol.requests import (
     PublishList,
     PutRecovery,
 )
-
-if TYPE_CHECKING:
-    from clients.client import Client
 
 _NONCE: Final = sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 _BOUND: Final = b"chappe/v1/recovery"
@@ -86,7 +84,7 @@ def unseal(sealed: bytes, key: bytes, account: bytes) -> Kept:
 
 
 # -- while all is well -------------------------------------------------------------------------------------------------
-async def make_code(client: Client) -> str:
+async def make_code(client: Party) -> str:
     """A new recovery code, to be written down: it is not kept, and older ones stop working.
 
     Raises ``CannotSign`` on devices that do not hold the recovery key, ``Refusal``, ``LinkDown``.

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from clients.devices import lists
-
-if TYPE_CHECKING:
-    from clients.client import Client
+from clients.devices.party import Party
 
 
-async def revoke(client: Client, device: bytes) -> int:
+async def revoke(client: Party, device: bytes) -> int:
     """Take a device off our list; the list's new version.
 
     Its leaves are taken out of all conversations as soon as this returns (``care``), by us or by whoever is online.

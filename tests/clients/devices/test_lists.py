@@ -12,7 +12,7 @@ from clients.devices import lists
 from clients.devices.lists import CannotSign
 from protocol import limits as L
 from protocol.identity import SigningKey, open_signed, verify_list
-from tests.support.clients import START_MS, MemoryVault, entropy_of
+from tests.support.clients import START_MS, MemoryVault, entropy_of, open_world
 
 NOW = START_MS + 5
 SECOND = SigningKey(b"2" * 32)
@@ -62,3 +62,13 @@ def test_any_device_revokes(identity: R.Identity, holds_root: bool) -> None:
     assert (after.expires_ms == before.expires_ms) is not holds_root
     with pytest.raises(CannotSign, match="no such device"):
         lists.without_device(holder, b"?" * 32, SECOND, NOW)
+
+
+async def test_publishing_remembers_the_list(autojump_clock: object) -> None:
+    async with open_world() as world:
+        (alice,) = await world.people("alice")
+        shelf = alice.engine.shelf
+        signed = lists.with_device(shelf.identity, SECOND.public, INBOX, shelf.clock_ms())
+        devices = await lists.publish(shelf, await alice.wait_connected(), signed)
+        assert (devices.version, shelf.identity.signed_list) == (2, signed)
+        assert shelf.lists[alice.account] == devices

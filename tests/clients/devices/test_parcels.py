@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 import trio
 from nacl import bindings as sodium
@@ -12,8 +14,9 @@ from clients.devices.parcels import ADMISSION, ARCHIVE, Admission, ArchiveKey, L
 from clients.records import InboxCursor
 from protocol.errors import Code
 from protocol.identity import SigningKey
+from protocol.requests import GetLists
 from storage.base import Refused
-from tests.support.clients import open_world
+from tests.support.clients import URL, clock_ms, entropy_of, open_world
 
 INBOX = b"i" * 32
 CODE = LinkCode(SigningKey(b"d" * 32).public, sodium.crypto_scalarmult_base(INBOX), b"s" * 16)
@@ -52,6 +55,23 @@ async def test_a_relay_that_does_not_help(autojump_clock: object) -> None:
         world.relay.answer["link.get"] = lambda wire, params: Refused(Code.UNKNOWN_METHOD, "what?")
         with pytest.raises(LinkFailed, match="what"):
             await parcels.find(link, CODE, ADMISSION, INBOX, Admission)
+
+
+async def test_a_bare_connection_and_what_lies_in_a_vault(autojump_clock: object) -> None:
+    async with open_world() as world:
+        (alice,) = await world.people("alice")
+        key = SigningKey(b"n" * 32)
+        async with parcels.open_bare(f"{URL}?new", key, key.public, 1, entropy_of("new")) as link:
+            assert not link.login.registered
+            assert await link.ask("devices.get", GetLists((key.public,)), list[bytes | None]) == [None]
+        await world.crash("alice")
+        vault = world.vaults["alice"]
+        async with parcels.open_shelf(cast("Any", vault), clock_ms, entropy_of("shelf")) as shelf:
+            shelf.identity.handle = "changed"
+            shelf.save_identity()
+        again = await world.start("alice")
+        assert again.engine.shelf.identity.handle == "changed"
+        assert again.account == alice.account
 
 
 def test_a_place_in_the_inbox() -> None:

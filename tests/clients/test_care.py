@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from clients.devices.care import Duty, duty
+from clients.care import Duty, duty
 from clients.devices.revoking import revoke
 from clients.events import Received
 from protocol.errors import Code
