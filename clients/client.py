@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -59,6 +60,31 @@ class ClientStatistics:
     link: LinkStatistics | None
 
 
+class EventStream:
+    """Events of a client, read from the vault a page at a time. Stop reading whenever you like."""
+
+    def __init__(self, client: Client, after: int, topic: bytes | None) -> None:
+        self._client = client
+        self._after = after
+        self._topic = topic
+        self._page: deque[AnyEvent] = deque()
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> AnyEvent:
+        vault = self._client.engine.shelf.vault
+        while not self._page:
+            news = self._client.news
+            rows = await trio.to_thread.run_sync(vault.events, self._after, EVENTS_READ, self._topic)
+            self._page.extend(decode_event(value, seq) for seq, value in rows)
+            if not rows:
+                await news.wait()
+        event = self._page.popleft()
+        self._after = event.seq
+        return event
+
+
 class Client:
     """See ``open_client``."""
 
@@ -66,7 +92,7 @@ class Client:
         self.url = url
         self.engine = Engine(vault, self._publish, clock_ms, entropy)
         self._keeper = Keeper(url, self.engine, self._notify)
-        self._news = trio.Event()
+        self.news = trio.Event()  # set, and replaced, whenever something was told
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
 
     async def run(self) -> None:
@@ -116,38 +142,37 @@ class Client:
 
     async def wait_news(self) -> None:
         """Wait until something was told: an event or a notice."""
-        await self._news.wait()
+        await self.news.wait()
 
     # -- events --------------------------------------------------------------------------------------------------------
     def _publish(self, told: list[AnyEvent | AnyNotice]) -> None:
         for item in told:
             if not isinstance(item, Event):
-                self._notify(item)
-        self._news.set()
-        self._news = trio.Event()
+                self._hand_out(item)
+        self._wake()
 
     def _notify(self, notice: AnyNotice) -> None:
+        self._hand_out(notice)
+        self._wake()
+
+    def _wake(self) -> None:
+        self.news.set()
+        self.news = trio.Event()
+
+    def _hand_out(self, notice: AnyNotice) -> None:
         for channel in list(self._listeners):
             try:
                 channel.send_nowait(notice)
             except (trio.WouldBlock, trio.BrokenResourceError):
                 continue  # passing notices may be missed
 
-    async def events(self, after: int = 0, topic: bytes | None = None) -> AsyncIterator[AnyEvent]:
+    def events(self, after: int = 0, topic: bytes | None = None) -> EventStream:
         """Durable events after number ``after``, for ever, in order; of one conversation only if ``topic`` is given.
 
         Every event is durable before it is handed out. Remember its ``seq`` together with what you did about it, and
         start from there next time: then each is dealt with exactly once.
         """
-        vault = self.engine.shelf.vault
-        while True:
-            news = self._news
-            rows = await trio.to_thread.run_sync(vault.events, after, EVENTS_READ, topic)
-            for seq, value in rows:
-                after = seq
-                yield decode_event(value, seq)
-            if not rows:
-                await news.wait()
+        return EventStream(self, after, topic)
 
     @asynccontextmanager
     async def notices(self) -> AsyncIterator[trio.MemoryReceiveChannel[AnyNotice]]:
@@ -267,7 +292,7 @@ class Client:
     async def room_to_send(self) -> None:
         """Wait while the outbox is full."""
         while len(self.engine.shelf.outgoing) >= OUTBOX_ROWS_MAX:
-            await self._news.wait()
+            await self.news.wait()
 
 
 @asynccontextmanager

@@ -271,11 +271,16 @@ class Commits:
     def _put_out(self, talk: R.Conversation, by: bytes) -> None:
         """Our leaf is gone. With our account still on the roster we are being re-admitted: a Welcome comes."""
         if self._shelf.account in talk.roster:
-            talk.status = Status.WAITING
-            talk.lost_at = talk.cursor
-            self._shelf.groups.forget(talk.topic)
+            self.wait(talk)
         else:
             self.close(talk, Status.REMOVED, by)
+
+    def wait(self, talk: R.Conversation) -> None:
+        """We are being let in anew: what we have opens nothing any more, and a Welcome comes."""
+        talk.status = Status.WAITING
+        talk.lost_at = talk.cursor
+        self._shelf.groups.forget(talk.topic)
+        self._shelf.save(talk)
 
     def lock(self, talk: R.Conversation) -> None:
         """We alone cannot go on: drop the state and ask to be re-admitted."""

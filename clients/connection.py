@@ -20,7 +20,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError,
 from clients.tasks import open_tasks
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_batch, encode_struct
-from protocol.errors import ChappeError, RemoteProtocolError, may_reconnect
+from protocol.errors import ChappeError, Close, Reason, RemoteProtocolError, may_reconnect
 from protocol.frames import SUBPROTOCOL, VERSION, AnyFrame, Bye, Connect, Err, Info, Ok, Ping, Pong, Pub, Req
 from protocol.identity import SigningKey, challenge, sign_challenge
 from protocol.ids import Entropy
@@ -35,10 +35,24 @@ QUEUE_MAX: Final = 8192  # frames that wait for the socket; the outbox's windows
 
 
 class LinkDown(ChappeError):
-    """The connection is gone. ``retry_ms``: the relay's own word on when to come back (None: ours to choose)."""
+    """The connection is gone. ``retry_ms``: the relay's own word on when to come back (None: ours to choose).
 
-    def __init__(self, reason: str, *, retry_ms: int | None = None, final: bool = False) -> None:
+    ``final``: it must not be tried again. ``superseded``: a newer login of this device took over.
+    ``last_login``: the number of the device's newest login, where ours was refused because it is lower.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_ms: int | None = None,
+        final: bool = False,
+        superseded: bool = False,
+        last_login: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__(reason)
+        self.superseded = superseded
+        self.last_login = last_login
         self.reason = reason
         self.retry_ms = retry_ms
         self.final = final
@@ -138,12 +152,12 @@ class Link:
 
     # -- running -------------------------------------------------------------------------------------------------------
     async def log_in(
-        self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy
+        self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy, number: int = 0
     ) -> LoginResult:  # fmt: skip
         """INFO, CONNECT, OK. Raises ``LinkDown``: final if the relay will never let this device in."""
         try:
             with trio.fail_after(L.LOGIN_MS / 1000):
-                self.login = await self._log_in(key, account, list_version, agent, entropy)
+                self.login = await self._log_in(key, account, list_version, agent, entropy, number)
         except trio.TooSlowError:
             raise LinkDown("the relay did not answer the login in time") from None
         except (ConnectionClosed, RemoteProtocolError) as error:
@@ -151,7 +165,7 @@ class Link:
         return self.login
 
     async def _log_in(
-        self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy
+        self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy, number: int = 0
     ) -> LoginResult:  # fmt: skip
         info = await self._expect(Info)
         if VERSION not in info.versions:
@@ -159,7 +173,7 @@ class Link:
         nonce = entropy(L.NONCE_BYTES)
         message = challenge(info.cluster, info.nonce, nonce, VERSION, account, key.public)
         connect = Connect(
-            1, VERSION, key.public, nonce, sign_challenge(key, message), account, list_version, (), agent
+            1, VERSION, key.public, nonce, sign_challenge(key, message), account, list_version, (), agent, number
         )  # fmt: skip
         await self._socket.send_message(self._session.send(connect))
         reply = await self._expect(Ok)
@@ -174,7 +188,10 @@ class Link:
                 if isinstance(frame, wanted):
                     return frame
                 if isinstance(frame, Err):
-                    raise LinkDown(frame.text, retry_ms=frame.retry_ms, final=frame.retry_ms is None)
+                    late = frame.detail is not None and frame.detail.reason == Reason.SUPERSEDED
+                    last = frame.detail.offset if late and frame.detail is not None else 0
+                    final = frame.retry_ms is None
+                    raise LinkDown(frame.text, retry_ms=frame.retry_ms, final=final, last_login=last)
                 if isinstance(frame, Bye):
                     raise _goodbye(frame)
 
@@ -272,14 +289,20 @@ def _size(frame: AnyFrame) -> int:
 
 def _goodbye(bye: Bye) -> LinkDown:
     final = bye.reconnect_ms < 0 or not may_reconnect(bye.code)
-    return LinkDown(bye.text or "the relay said goodbye", retry_ms=max(bye.reconnect_ms, 0), final=final)
+    return LinkDown(
+        bye.text or "the relay said goodbye", retry_ms=max(bye.reconnect_ms, 0), final=final,
+        superseded=bye.code == Close.SUPERSEDED,
+    )  # fmt: skip
 
 
 def _closed(error: ConnectionClosed) -> LinkDown:
     reason = error.reason
     code = 1006 if reason is None else reason.code
     text = "" if reason is None else reason.reason or ""
-    return LinkDown(text or f"the connection was closed ({code})", final=not may_reconnect(code))
+    return LinkDown(
+        text or f"the connection was closed ({code})", final=not may_reconnect(code),
+        superseded=code == Close.SUPERSEDED,
+    )  # fmt: skip
 
 
 @asynccontextmanager
@@ -308,7 +331,14 @@ async def open_link(url: str, clock_ms: Callable[[], int]) -> AsyncIterator[Link
             raise down from None  # whatever closing it brought, this is why it ended
         if isinstance(error, ConnectionClosed):
             raise _closed(error) from None
-        raise LinkDown(f"{url} cannot be reached: {str(error) or type(error).__name__}") from None
+        raise LinkDown(f"{url} cannot be reached: {_cause(error)}") from None
+
+
+def _cause(error: BaseException) -> str:
+    """Why, in words: a handshake that failed often says nothing itself, but what it came from does."""
+    while not str(error) and error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
 
 
 def _is_address(url: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trio
 
 from clients import records as R
 from clients.commits import accounts_of
+from clients.directory import CannotAdd
+from clients.engine import Engine
 from clients.events import AnyEvent, decode_event
 from clients.records import Status, Work
 from clients.sealing import seal_ephemeral, sign_leave
@@ -20,9 +22,6 @@ from protocol.messages import Body, compose
 from protocol.messages.chat import Text
 from protocol.messages.eph import Typing
 
-if TYPE_CHECKING:
-    from clients.client import Client
-
 
 class NotActive(ChappeError):
     """The conversation cannot be used for this now; the text says why."""
@@ -32,10 +31,23 @@ class KeysChanged(NotActive):
     """Somebody who was verified has other keys now; nothing is sent until a person has looked at it."""
 
 
+class Owner(Protocol):
+    """What a conversation needs of its client."""
+
+    engine: Engine
+
+    @property
+    def account(self) -> bytes: ...
+
+    async def claim(self, accounts_: list[bytes]) -> tuple[R.Addition, ...]: ...
+
+    async def room_to_send(self) -> None: ...
+
+
 class Conversation:
     """A handle on one conversation. Cheap; make as many as you like."""
 
-    def __init__(self, client: Client, topic: bytes) -> None:
+    def __init__(self, client: Owner, topic: bytes) -> None:
         self._client = client
         self.topic = topic
 
@@ -130,11 +142,16 @@ class Conversation:
 
     # -- changing ------------------------------------------------------------------------------------------------------
     async def add(self, accounts: list[bytes], *, role: int = Role.MEMBER) -> bytes:
-        """Add accounts with all their devices; the id of the commit. Raises ``CannotAdd``, ``NotActive``."""
+        """Add accounts with all their devices; the id of the commit.
+
+        Raises ``CannotAdd`` (also if all of them are here already), ``NotActive``.
+        """
         self._need_active()
         new = [account for account in accounts if account not in self.record.roster]
         if self.record.kind != TopicKind.GROUP:
             raise NotActive("a conversation of two stays one of two; start a group instead")
+        if not new:
+            raise CannotAdd("everybody you named is in the conversation already")
         additions = await self._client.claim(new)
         return await self._plan(R.Plan(add=additions, roles=tuple((account, role) for account in new)))
 

@@ -243,6 +243,7 @@ class Engine:
             left = any(row.work == Work.LEAVE for row in self.outbox.lane(talk.topic).rows)
             self.commits.close(talk, Status.LEFT if left else Status.REMOVED, b"")
             self.outbox.fail_all(talk.topic)
+            self.receiver.roster_changed(talk.topic)
 
     # -- frames --------------------------------------------------------------------------------------------------------
     def frame(self, frame: AnyFrame) -> None:

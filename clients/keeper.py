@@ -1,7 +1,9 @@
 """Staying connected: the loop that logs in, reconnects, and runs what the engine asks for in time.
 
 It reconnects with full jitter over a doubling bound, after the delay that the relay named, if it did. Only a refusal
-for good ends it; the client then goes on without a connection.
+for good ends it; the client then goes on without a connection. One exception: the newer login that took over may have
+been our own, from a connection we had given up, that arrived late. So the first time we log in again; when it happens
+again soon, somebody else has a copy of this vault, and one of the two has to give way.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ AGENT = "chappe/0.1"
 RECEIPT_DELAY_MS = 150  # a burst of messages is answered by one receipt
 PENDING_WRITES_MAX = 1000  # reading from the relay waits above this many unwritten notes
 INBOX_RETRY_MS = 1000  # until what waits in the inbox is tried again, where the relay names no time
+SUPERSEDED_AGAIN_S = 60  # a connection that was given up is dead at both ends by then
 SETTLED_S = 5  # a connection that lasted longer was a good one: back-off starts over
 
 
@@ -45,6 +48,8 @@ class Keeper:
         self._inbox_work = trio.Event()
         self._timers: dict[tuple[str, bytes], float] = {}  # (kind, topic) -> when it rings, by trio's clock
         self._refilling = False
+        self._superseded_at = -inf
+        self._login = 0  # number of our last CONNECT: only grows, so that a late one never counts
         self._nursery: trio.Nursery | None = None
         self._drop_link: trio.CancelScope | None = None
         clock_ms = engine.shelf.clock_ms
@@ -95,7 +100,7 @@ class Keeper:
         talk = self.engine.shelf.conversations[topic]
         if talk.status == Status.LOCKED:
             self._timer("readmit", topic, talk.readmit_at_ms - self.engine.shelf.clock_ms(), self._readmit)
-        if talk.status in (Status.LOCKED, Status.WAITING):
+        if talk.status != Status.ACTIVE:
             self._inbox_work.set()  # a Welcome may have waited for this
 
     def _readmit(self, topic: bytes) -> None:
@@ -154,13 +159,20 @@ class Keeper:
                 try:
                     await self._connection()
                 except LinkDown as error:
-                    if error.final:
+                    self._login = max(self._login, error.last_login)
+                    if error.final and not self._by_ourselves(error):
                         self._notify(Disconnected(reason=error.reason, retry_ms=None))
                         return
                     tries = 0 if trio.current_time() - started > SETTLED_S else tries + 1
                     wait_ms = self._wait_ms(error, tries)
                     self._notify(Disconnected(reason=error.reason, retry_ms=wait_ms))
                     await trio.sleep(wait_ms / 1000)
+
+    def _by_ourselves(self, error: LinkDown) -> bool:
+        """Whether the login that took over may have been a late one of our own."""
+        before, now = self._superseded_at, trio.current_time()
+        self._superseded_at = now if error.superseded else before
+        return error.superseded and now - before > SUPERSEDED_AGAIN_S
 
     def _wait_ms(self, error: LinkDown, tries: int) -> int:
         """Full jitter over a doubling bound, after the delay that the relay asked for, if it did."""
@@ -173,7 +185,8 @@ class Keeper:
         engine, shelf = self.engine, self.engine.shelf
         async with open_link(self._url, monotonic_ms) as link:
             version = open_signed(shelf.identity.signed_list).version
-            login = await link.log_in(shelf.device, shelf.account, version, AGENT, shelf.entropy)
+            self._login = max(self._login + 1, shelf.clock_ms())
+            login = await link.log_in(shelf.device, shelf.account, version, AGENT, shelf.entropy, self._login)
             try:
                 with trio.CancelScope() as scope:
                     self._drop_link = scope
@@ -219,7 +232,11 @@ class Keeper:
     async def _with_blobs(
         self, link: Link, pub: Pub, blobs: tuple[R.Blob, ...], reply: Callable[..., None]
     ) -> None:  # fmt: skip
-        """Upload what a commit refers to, then the commit."""
+        """Upload what a commit refers to, then the commit.
+
+        A blob that is refused for good does not decide the commit: an earlier copy of it may be stored. The PUB goes
+        all the same, and its own answer tells (dedupe first; else 404 for the blob).
+        """
         try:
             for blob in blobs:
                 await link.ask("blobs.put", PutBlob(blob.hash, blob.data), type(None))
@@ -229,8 +246,9 @@ class Keeper:
             self._restart()
             return
         except Refusal as error:
-            reply(error.err)
-            return
+            if error.retry_ms is not None:
+                reply(error.err)
+                return
         link.request(pub, reply)
 
     async def _frames(self, frames: list[AnyFrame]) -> None:

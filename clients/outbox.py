@@ -211,7 +211,7 @@ class Outbox:
         if offset > talk.cursor and not out:
             return
         self._drop(lane, row)
-        if row.work == Work.LEAVE:
+        if row.work == Work.LEAVE and out:  # not if somebody has let us in again since
             talk.status = Status.LEFT
             self._shelf.save(talk)
         elif row.work == Work.COMMIT and talk.status == Status.ACTIVE:

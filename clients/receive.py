@@ -101,9 +101,12 @@ class Receiver:
         talk.cursor, talk.chain, talk.chain_verified = gap.last, gap.hash, False
         talk.generation, talk.gap_at = gap.generation, gap.last
         self._shelf.window(talk).add(talk.generation, talk.cursor, talk.chain)
+        if gap.reason == GapReason.POLICY and talk.status == Status.ACTIVE:
+            self._commits.wait(talk)  # we were put out and let in again meanwhile: a Welcome says how to go on
         self._shelf.save(talk)
         self._shelf.journal.tell(Missing(topic=talk.topic, count=count, reason=gap.reason))
         self._outbox.passed(talk.topic, gap.last)
+        self.roster_changed(talk.topic)
 
     def _left(self, talk: R.Conversation, msg: Msg) -> None:
         change, group = _change_of(msg), self._shelf.groups.get(talk.topic)
@@ -115,6 +118,7 @@ class Receiver:
         elif msg.account == self._shelf.account:
             self._commits.close(talk, Status.LEFT, msg.account)
             self._outbox.fail_all(talk.topic, text="you have left the conversation")
+            self.roster_changed(talk.topic)
         elif talk.roster.pop(msg.account, None) is not None:
             talk.left += (msg.account,)
             if msg.offset > talk.archived:

@@ -43,6 +43,15 @@ class Work(IntEnum):
     LEAVE = 4
 
 
+class _Hidden:
+    """A repr without keys and without what people say: rows end up in tracebacks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+
 class Conversation(msgspec.Struct):
     """Everything about a conversation but its MLS state."""
 
@@ -110,7 +119,7 @@ class Plan(msgspec.Struct, frozen=True):
     drop: tuple[tuple[bytes, bytes], ...] = ()  # (account, device) leaves to take out; the account stays
 
 
-class Outgoing(msgspec.Struct):
+class Outgoing(_Hidden, msgspec.Struct):
     """A message or change on its way. Rows of a topic are sent in the order of their numbers."""
 
     number: int
@@ -134,7 +143,7 @@ class Outgoing(msgspec.Struct):
     token: bytes | None = None  # BOX: shows its receiver that we are a contact
 
 
-class Package(msgspec.Struct, frozen=True):
+class Package(_Hidden, msgspec.Struct, frozen=True):
     """A key package of ours and its private half."""
 
     ref: bytes
@@ -155,7 +164,7 @@ class PendingWelcome(msgspec.Struct, frozen=True):
     stranger: bool = False  # the relay says that no token of a contact was shown
 
 
-class PendingBox(msgspec.Struct, frozen=True):
+class PendingBox(_Hidden, msgspec.Struct, frozen=True):
     """A box that opened and was not dealt with yet. Its signature is ``device``'s."""
 
     number: int
@@ -164,7 +173,7 @@ class PendingBox(msgspec.Struct, frozen=True):
     content: bytes
 
 
-class Anchor(msgspec.Struct, frozen=True, array_like=True):
+class Anchor(_Hidden, msgspec.Struct, frozen=True, array_like=True):
     """Private-use GroupInfo extension of a Welcome: where the log stands, and where the sealed tree is."""
 
     topic: bytes
@@ -184,7 +193,7 @@ class Anchor(msgspec.Struct, frozen=True, array_like=True):
 ANCHOR_EXTENSION: Final = 0xF0C1  # GroupInfo extension type in the private-use range (RFC 9420 §17.3)
 
 
-class Identity(msgspec.Struct):
+class Identity(_Hidden, msgspec.Struct):
     """Who we are. The root seed is here on primary devices."""
 
     account: bytes

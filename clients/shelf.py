@@ -96,7 +96,8 @@ class Shelf:
         """The other account of a pair."""
         if talk.kind != TopicKind.PAIR:
             return None
-        return next((a for a in (*talk.roster, *self.contacts) if pair_topic(self.account, a) == talk.topic), None)
+        candidates = (*talk.roster, *self.contacts, *self.lists)
+        return next((a for a in candidates if pair_topic(self.account, a) == talk.topic), None)
 
     # -- saving --------------------------------------------------------------------------------------------------------
     def save(self, talk: R.Conversation) -> None:

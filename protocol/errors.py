@@ -62,6 +62,7 @@ class Close(IntEnum):
     LOGIN_TIMEOUT = 4003  # no CONNECT in time
     OVERLOAD = 4004  # too many connections
     INTERNAL = 4005  # the relay's own fault
+    LATE_LOGIN = 4006  # a CONNECT whose number is not above the device's last
     PROTOCOL = 4500  # a frame that must not come in this state, or no frame at all
     LOGIN_FAILED = 4501  # CONNECT was refused
     SUPERSEDED = 4502  # a newer login of this device took over
@@ -105,6 +106,7 @@ CLOSES: Final[dict[Close, str]] = {
     Close.LOGIN_TIMEOUT: "no CONNECT in time; reconnect",
     Close.OVERLOAD: "too many connections; reconnect later",
     Close.INTERNAL: "the relay made a mistake; reconnect",
+    Close.LATE_LOGIN: "a newer login of this device is recorded; reconnect with a higher number",
     Close.PROTOCOL: "a frame that the protocol forbids; fix the client",
     Close.LOGIN_FAILED: "the login was refused; the ERR before says why",
     Close.SUPERSEDED: "the same device logged in again elsewhere",

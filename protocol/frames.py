@@ -86,6 +86,7 @@ class Connect(Frame, frozen=True, tag=2):
     list_version: UInt
     features: Names = ()
     agent: Annotated[str, Meta(max_length=L.AGENT_BYTES_MAX)] = ""
+    number: UInt = 0  # above that of every earlier CONNECT of this device (its clock in ms will do); 0: not numbered
 
 
 class Ok(Frame, frozen=True, tag=3):

@@ -42,6 +42,7 @@ class Connection:
         self.account = _ANONYMOUS
         self.device = _ANONYMOUS
         self.login = 0
+        self.login_number = 0  # as the device numbered its CONNECT
         self.is_registered = False
         self._relay = relay
         self._service = service
@@ -54,6 +55,7 @@ class Connection:
         self._request_bytes = 0
         self._is_answering = False
         self._is_gone = False
+        self._patience_ms = 0
         self._catchup = Catchup(
             peer, relay.store.topics, self._settings.outbound_bytes_max, relay.counters, self._spawn
         )
@@ -96,7 +98,15 @@ class Connection:
         return None if self._is_gone else self.session.deadline_ms
 
     def on_deadline(self, now_ms: int) -> None:
-        """PING after silence, BYE after more of it or where no login came."""
+        """PING after silence, BYE after more of it or where no login came.
+
+        A client whose socket is still taking what waits for it is slow, not dead: the PING stands behind all that, so
+        its time begins when the buffer is empty. A socket that takes nothing at all is the seam's to close.
+        """
+        if self.session.state is State.READY and self.peer.buffered_bytes:
+            self._patience_ms = now_ms + L.PONG_TIMEOUT_MS
+        if now_ms < self._patience_ms:
+            return
         frame = self.session.tick(now_ms)
         if isinstance(frame, F.Bye):
             self.bye(Close(frame.code))
@@ -180,10 +190,18 @@ class Connection:
             if error.fatal:
                 self._bye(Close.TOO_LARGE if error.code is Code.TOO_LARGE else Close.PROTOCOL, error.text[:400])
             else:
-                self.send(F.Err(error.rid, error.code, error.text[:400]))
+                self._refuse_malformed(error)
             return
         for frame in frames:
             self._take(frame)
+
+    def _refuse_malformed(self, error: RemoteProtocolError) -> None:
+        """ERR for a malformed request, and for those that came in one batch with it: nobody waits in vain."""
+        if error.rid:
+            self.send(F.Err(error.rid, error.code, error.text[:400]))
+        for rid in error.undone:
+            text = "another frame of this batch is malformed, so nothing of it was done; send the others again"
+            self.send(F.Err(rid, error.code, text, RETRY_MS))
 
     def _take(self, frame: F.AnyFrame) -> None:
         """Handle a frame now, or after the login that is being decided (the session bounds what may wait)."""
@@ -222,7 +240,10 @@ class Connection:
             judgement = auth.judge(frame, proven, account, self._relay.clock_ms())
             number = key_packages = 0
             if judgement.verdict is auth.Verdict.REGISTERED:
-                login = await self._relay.store.accounts.login(frame.account, frame.device)
+                login = await self._relay.store.accounts.login(frame.account, frame.device, frame.number)
+                if isinstance(login, Refused):
+                    self._refuse_login(frame.rid, login, Close.LATE_LOGIN)
+                    return
                 number, key_packages = login.number, login.key_packages
         except StoreAway as error:
             self._refuse_login(frame.rid, Refused(Code.STORE_AWAY, str(error)[:400], retry_ms=RETRY_MS), Close.INTERNAL)
@@ -234,7 +255,7 @@ class Connection:
             log.info("login-refused", address=self.peer.address, device=frame.device, code=int(judgement.close))
             self._refuse_login(frame.rid, Refused(judgement.code, judgement.text), judgement.close)
             return
-        self.account, self.device = frame.account, frame.device
+        self.account, self.device, self.login_number = frame.account, frame.device, frame.number
         self._relay.counters.logins += 1
         self.peer.login_decided_nowait()
         if number and not self.registered(number):

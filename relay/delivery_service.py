@@ -38,6 +38,7 @@ class Client(Protocol):
     device: bytes
     is_registered: bool
     peer: Peer
+    login_number: int
 
     def send(self, frame: Frame) -> None: ...
 
@@ -96,7 +97,9 @@ class DeliveryService:
         if isinstance(outcome, Refused):
             return outcome
         if not client.is_registered and devices.device(client.device) is not None:
-            login = await self._store.accounts.login(client.account, client.device)
+            login = await self._store.accounts.login(client.account, client.device, client.login_number)
+            if isinstance(login, Refused):
+                return login
             client.registered(login.number)
         entries = outcome.entries
 

@@ -9,6 +9,8 @@ and frames that wait are written together.
 from __future__ import annotations
 
 import contextlib
+import re
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
 from protocol import limits as L
+from protocol.errors import Close
 from protocol.frames import SUBPROTOCOL
 from relay import bounds as B
 from relay import log
@@ -28,6 +31,8 @@ from relay.seam import Accept, Handler
 from relay.socket_peer import SocketPeer
 
 PATH: Final = "/ws"
+_HOST: Final = re.compile(rb"(?im)^host:[ \t]*([^\r\n]*?)[ \t]*\r?$")
+_NOTSENT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
 _QUEUE: Final = 4  # whole messages between trio-websocket and us
 _RECEIVE_BYTES: Final = 16 * 1024
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -70,6 +75,8 @@ class Listener:
         if full:
             await self._turn_away(stream, address)
             return
+        if isinstance(stream, trio.SocketStream) and _NOTSENT is not None:
+            stream.setsockopt(socket.IPPROTO_TCP, _NOTSENT, B.KERNEL_BYTES_MAX)
         peer = SocketPeer(stream, address, self._settings)
         self._peers.add(peer)
         self._addresses[address] += 1
@@ -102,11 +109,14 @@ class Listener:
                 self._counters.refused_handshakes += 1
             else:
                 await self._converse(peer, peer.websocket)
+            if peer.is_stalled:
+                self._counters.closes[Close.SLOW] += 1  # nothing can be said to a socket that takes nothing
+                log.debug("stalled", address=peer.address)
             peer.finish()
             with trio.move_on_after(B.CLOSE_MS / 1000):
                 await peer.flushed.wait()
             nursery.cancel_scope.cancel()
-        if isinstance(stream, trio.SocketStream):
+        if isinstance(stream, trio.SocketStream) and not peer.is_clean:
             with trio.move_on_after(B.CLOSE_MS / 1000):
                 await _linger(stream)
 
@@ -125,13 +135,17 @@ class Listener:
         request = await _request(nursery, peer)
         if request is None:
             return
-        refusal = refuse_request(request.path, request.headers, request.proposed_subprotocols, self._settings.origins)
+        # wsproto keeps the Host header to itself
+        host = _HOST.search(peer.head)
+        headers = [(b"host", host[1] if host else b""), *request.headers]
+        refusal = refuse_request(request.path, headers, request.proposed_subprotocols, self._settings.origins)
+        peer.head = b""
         if refusal is None:
             peer.websocket = await request.accept(subprotocol=SUBPROTOCOL)
         else:
             status, text = refusal
-            headers = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Connection", b"close")]
-            await request.reject(status, extra_headers=headers, body=f"{text}\n".encode())
+            extra = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Connection", b"close")]
+            await request.reject(status, extra_headers=extra, body=f"{text}\n".encode())
 
     async def _converse(self, peer: SocketPeer, websocket: WebSocketConnection) -> None:
         """Hand messages up until the connection ends, or the peer did not answer our close frame in time."""

@@ -82,8 +82,8 @@ async def open_running(settings: Settings) -> AsyncIterator[Running]:
         open_node(settings, store, broker, cluster_id(data)) as node,
         trio.open_nursery() as nursery,
     ):
-        ops = await open_listeners(settings.ops_host, settings.ops_port, "ops_port")
         await node.listen()
+        ops = await open_listeners(settings.ops_host, settings.ops_port, "ops_port")
         await nursery.start(partial(trio.serve_listeners, partial(serve_request, node), ops))
         yield Running(node, node.url, f"http://{address_of(ops[0])}", data)
         nursery.cancel_scope.cancel()

@@ -5,8 +5,9 @@ without a change above the seam. Rules for every implementation:
 
 Rule 1.  Nothing here waits. ``send_nowait`` and ``send_framed_nowait`` append to a buffer in memory; what they are
          given reaches the socket in that order, whole, or the connection ends.
-Rule 2.  The buffer is bounded by its user: the relay stops fanning out to a peer above ``outbound_bytes_max``, and a
-         peer above it delivers no further messages until it has been written down, so replies cannot pile up either.
+Rule 2.  The buffer is bounded by its user: the relay stops fanning out to a peer above ``outbound_bytes_max``. A peer
+         that is above twice that delivers no further messages until it has been written down, so that replies cannot
+         pile up either; below it a slow reader is heard as always (its PONG counts).
 Rule 3.  ``on_writable`` is called each time the buffer has fallen to half of that bound after having been above it.
 Rule 4.  ``on_closed`` is called exactly once, whoever closed; nothing is called after it, sends are dropped silently.
 Rule 5.  ``close_nowait`` sends what is buffered, the goodbye, and a close frame, then waits at most ``CLOSE_MS``.

@@ -45,6 +45,9 @@ class SocketPeer(trio.abc.Stream):
         self.flushed = trio.Event()  # the writer has ended
         self.closing = trio.Event()  # the end has begun
         self.ended = trio.Event()  # nothing more will be read, or written
+        self.is_clean = False  # both sides have sent their close frames
+        self.is_stalled = False  # the socket took nothing for too long
+        self.head = b""  # the HTTP request, as long as it may be needed
         self.handler: Handler | None = None
         self.websocket: WebSocketConnection | None = None
 
@@ -114,6 +117,8 @@ class SocketPeer(trio.abc.Stream):
             return b""
         data = await self.stream.receive_some(max_bytes)
         self._received += len(data)
+        if self.websocket is None:
+            self.head += data
         if not data:
             self.ended.set()
         return bytes(data)
@@ -121,6 +126,7 @@ class SocketPeer(trio.abc.Stream):
     async def aclose(self) -> None:
         """Trio-websocket is done: say why, where it has not."""
         await trio.lowlevel.checkpoint()
+        self.is_clean = self._is_closing
         reason = None if self.websocket is None else self.websocket.closed
         if reason is not None and may_be_sent(reason.code):
             self.close_nowait(reason.code, reason.reason or "")
@@ -139,8 +145,8 @@ class SocketPeer(trio.abc.Stream):
 
     @property
     def is_full(self) -> bool:
-        """Whether the buffer is over its bound."""
-        return self._buffered > self._bound
+        """Whether so much waits that nothing more may be asked for: twice what fan-out and history may queue."""
+        return self._buffered > 2 * self._bound
 
     def finish(self) -> None:
         """Nothing more will be appended; the writer ends when the buffer is empty."""
@@ -186,6 +192,7 @@ class SocketPeer(trio.abc.Stream):
                 await self.stream.send_all(part)
                 self._took(len(part))
                 return True
+            self.is_stalled = True
             return False
         socket = self.stream.socket
         while part:
@@ -196,6 +203,7 @@ class SocketPeer(trio.abc.Stream):
                 except OSError as error:
                     raise trio.BrokenResourceError from error
             if not taken:
+                self.is_stalled = True
                 return False
             part = part[taken:]
             self._took(taken)

@@ -17,8 +17,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import trio
-
 from protocol.ids import Entropy
 from relay.broker.memory import Bus
 from relay.config import Settings
@@ -95,9 +93,3 @@ def _missed() -> None:
 def small(**changes: object) -> Settings:
     """Settings of a test with some of them changed."""
     return replace(TEST_SETTINGS, **changes)  # type: ignore[arg-type]
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    """Give way until something has come true."""
-    while not condition():
-        await trio.lowlevel.checkpoint()

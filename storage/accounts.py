@@ -13,6 +13,7 @@ from storage import batch, sql
 from storage.base import Account, Appended, Entry, Login, Refused
 from storage.engine import Engine
 from storage.lists import Publication, announce, judge
+from storage.logins import next_login
 
 
 class SqlAccounts:
@@ -33,9 +34,11 @@ class SqlAccounts:
         """Accounts in the order asked; None: not registered."""
         return await self._engine.read(lambda connection: _accounts(connection, accounts))
 
-    async def login(self, account: bytes, device: bytes) -> Login:
-        """Count a login. Raises ``LookupError`` if the device is not on the account's current list."""
-        result = await self._engine.write(lambda connection, now_ms: _login(connection, account, device, now_ms))
+    async def login(self, account: bytes, device: bytes, number: int = 0) -> Login | Refused:
+        """Record a login. Raises ``LookupError`` if the device is not on the account's current list."""
+        result = await self._engine.write(
+            lambda connection, now_ms: _login(connection, account, device, number, now_ms)
+        )  # fmt: skip
         if result is None:
             raise LookupError("the device is not on its account's current device list")
         return result
@@ -155,14 +158,19 @@ def _announce(connection: Connection, account_n: int, new: Publication, now_ms: 
     return entry
 
 
-def _login(connection: Connection, account: bytes, device: bytes, now_ms: int) -> Login | None:
+def _login(connection: Connection, account: bytes, device: bytes, number: int, now_ms: int) -> Login | Refused | None:
     row = connection.exec_driver_sql(
-        "UPDATE devices SET login = login + 1, seen_ms = ? WHERE device = ? AND place >= 0"
-        " AND account = (SELECT n FROM accounts WHERE account = ?)"
-        " RETURNING login, (SELECT count(*) FROM key_packages k WHERE k.device = devices.n)",
-        (now_ms, device, account),
+        "SELECT n, login, (SELECT count(*) FROM key_packages k WHERE k.device = devices.n) FROM devices"
+        " WHERE device = ? AND place >= 0 AND account = (SELECT n FROM accounts WHERE account = ?)",
+        (device, account),
     ).first()
-    return None if row is None else Login(row[0], row[1])
+    if row is None:
+        return None
+    recorded = next_login(row[1], number, now_ms)
+    if isinstance(recorded, Refused):
+        return recorded
+    connection.exec_driver_sql("UPDATE devices SET login = ?, seen_ms = ? WHERE n = ?", (recorded, now_ms, row[0]))
+    return Login(recorded, row[2])
 
 
 def _claim_handle(connection: Connection, account: bytes, handle: str) -> Refused | None:

@@ -270,8 +270,8 @@ class Accounts(Protocol):
 
     async def get(self, accounts: Sequence[bytes]) -> list[Account | None]: ...
 
-    async def login(self, account: bytes, device: bytes) -> Login:
-        """Record a login of a listed device."""
+    async def login(self, account: bytes, device: bytes, number: int = 0) -> Login | Refused:
+        """Record a login of a listed device under the number that it gave its CONNECT (see ``logins``)."""
         ...
 
     async def claim_handle(self, account: bytes, handle: str) -> Refused | None: ...

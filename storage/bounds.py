@@ -10,6 +10,7 @@ QUEUE_OPERATIONS_MAX: Final = 20_000  # about a second of work; whoever comes th
 QUEUE_BYTES_MAX: Final = 64 << 20  # memory that waiting appends may hold
 READERS: Final = 4  # reader connections and threads: WAL readers never wait for the writer; more only share two cores
 ACKS_PENDING_MAX: Final = 4096  # noted in memory before they make a commit of their own
+ACKS_KEPT_MAX: Final = 4 * ACKS_PENDING_MAX  # while the store is away, further ones are lost: readers send newer ones
 RETRY_MS: Final = 1000  # what a caller is told to wait when the store is away
 STATEMENT_ROWS: Final = (256, 32, 4, 1)  # rows of one multi-row INSERT: few statement texts, so all stay compiled
 LOOKUP_KEYS: Final = (256, 32, 4, 1)  # keys of one IN (…); SQLite allows 32,766 variables

@@ -136,6 +136,7 @@ class Engine:
         self._queued_bytes = 0
         self._counts = _Counts()
         self._acks: dict[tuple[bytes, bytes], int] = {}  # trio sets items, the writer pops them: each is one step
+        self._flushing = False  # a commit for their sake is queued
 
     # -- trio's side ---------------------------------------------------------------------------------------------------
     def append_nowait(self, intent: Append, done: Callable[[Outcome], None]) -> None:
@@ -174,10 +175,15 @@ class Engine:
     def acknowledge_nowait(self, topic: bytes, device: bytes, offset: int) -> None:
         """Note a position; the next transaction takes it along."""
         acks = self._acks
-        if acks.get((topic, device), 0) < offset:
+        if acks.get((topic, device), 0) < offset and len(acks) < bounds.ACKS_KEPT_MAX:
             acks[topic, device] = offset
-        if len(acks) >= bounds.ACKS_PENDING_MAX and not self._stopped and self._queued < self._queue_max:
-            self._put(JobOp(lambda connection, now_ms: None, lambda result: None))
+        full = len(acks) >= bounds.ACKS_PENDING_MAX and not self._flushing
+        if full and not self._stopped and self._queued < self._queue_max:
+            self._flushing = True
+            self._put(JobOp(lambda connection, now_ms: None, self._flushed))
+
+    def _flushed(self, _: None) -> None:
+        self._flushing = False
 
     def statistics(self) -> StoreStatistics:
         """Figures of the queue and of the last commits."""

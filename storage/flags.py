@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from protocol.frames import Flag
+from protocol.frames import FLAGS_PUBLISHABLE, Flag
 
 URGENT: Final = int(Flag.URGENT)
 COMMIT: Final = int(Flag.COMMIT)
@@ -17,5 +17,5 @@ DEVICES: Final = int(Flag.DEVICES)
 WELCOME: Final = int(Flag.WELCOME)
 SEALED: Final = int(Flag.SEALED)
 STRANGER: Final = int(Flag.STRANGER)
-NEVER_STORED: Final = int(Flag.EPHEMERAL | Flag.NO_ECHO)
+STORED: Final = FLAGS_PUBLISHABLE & ~int(Flag.EPHEMERAL | Flag.NO_ECHO)  # what a client may set on a stored entry
 KEPT: Final = COMMIT | ACCESS | DEVICES | WELCOME  # entries that every device must have passed before they go

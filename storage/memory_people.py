@@ -15,6 +15,7 @@ from storage.base import Account, Appended, Claimed, Login, Refused
 from storage.blobs import check
 from storage.facts import Member, Stored, TopicFacts
 from storage.lists import Publication, announce, judge
+from storage.logins import next_login
 from storage.memory_model import Blob, Device, Log, Model
 
 
@@ -75,13 +76,16 @@ class MemoryAccounts:
         await trio.lowlevel.checkpoint()
         return [self._store.people.get(account) for account in accounts]
 
-    async def login(self, account: bytes, device: bytes) -> Login:
+    async def login(self, account: bytes, device: bytes, number: int = 0) -> Login | Refused:
         """Raises ``LookupError`` if the device is not on the account's current list."""
         await trio.lowlevel.checkpoint()
         known = dict(self._store.listed(account)).get(device)
         if known is None:
             raise LookupError("the device is not on its account's current device list")
-        known.login += 1
+        recorded = next_login(known.login, number, self._store.clock_ms())
+        if isinstance(recorded, Refused):
+            return recorded
+        known.login = recorded
         known.seen_ms = self._store.clock_ms()
         return Login(known.login, len(known.packages))
 

@@ -40,9 +40,8 @@ from protocol.position import chain_hash, chain_start
 from storage import access, inboxes
 from storage.base import Append, Appended, Entry, Refused
 from storage.facts import LEFT, Facts, Plan, TopicFacts
-from storage.flags import ACCESS, COMMIT, DEVICES, ERASE, NEVER_STORED, PUBLIC, RESET, SEALED, STRANGER, URGENT, WELCOME
+from storage.flags import ACCESS, COMMIT, ERASE, PUBLIC, RESET, SEALED, STORED, URGENT, WELCOME
 
-_NOT_OF_CLIENTS = NEVER_STORED | DEVICES | WELCOME | STRANGER
 CONVERSATION = frozenset({TopicKind.GROUP, TopicKind.PAIR, TopicKind.SELF})
 
 
@@ -123,7 +122,7 @@ def _stated(topic: TopicFacts, reason: Reason, text: str, retry_ms: int | None =
 # -- shape: what the flags of an entry may say, by the kind of its topic -----------------------------------------------
 def _shape(kind: TopicKind, intent: Append) -> Refused | None:
     flags = intent.flags
-    if flags & _NOT_OF_CLIENTS:
+    if flags & ~STORED:
         return _bad("a flag that no stored entry of a client may have")
     if bool(flags & ACCESS) != (intent.access is not None) or bool(flags & ERASE) != (intent.erases > 0):
         return _bad("the header does not fit the flags")

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -61,17 +62,18 @@ async def open_store(
 
     ``clock_ms`` is called in the writer's thread; ``spacing_ms``: least time between commits that remove nobody;
     ``page_count_max``: bound of the file in pages of 4 KiB; ``queue_max``: changes that may wait.
-    Raises ``StoreUnusable`` if another process has it open, or a newer version wrote it. Should the writer fail, the
-    exception group of its nursery ends the ``async with``.
+    Raises ``StoreUnusable`` if another process has it open, or a newer version wrote it. The block runs in a
+    nursery: what it raises comes out as an exception group, and a writer that fails ends it.
     """
     with locked(path):
         await trio.to_thread.run_sync(prepare, path / FILE)
         engine = Engine(
             path / FILE, clock_ms=clock_ms, spacing_ms=spacing_ms, page_count_max=page_count_max, queue_max=queue_max
         )
+        run_writer = partial(trio.to_thread.run_sync, engine.run_writer, limiter=trio.CapacityLimiter(1))
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(trio.to_thread.run_sync, engine.run_writer)
+                nursery.start_soon(run_writer)
                 try:
                     yield SqliteStore(
                         SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), SqlBlobs(engine),

@@ -26,8 +26,11 @@ def chat(
         Path | None, Parameter(help="File with the key that seals the vault; made if missing (DATA/vault.key).")
     ] = None,
     passphrase_file: Annotated[
-        Path | None, Parameter(help="File with a passphrase that seals the vault, instead of a key file; - asks you.")
+        Path | None, Parameter(help="File with a passphrase that seals the vault, instead of a key file.")
     ] = None,
+    passphrase: Annotated[
+        bool, Parameter(help="Ask for a passphrase that seals the vault, instead of a key file.", negative="")
+    ] = False,
     link: Annotated[
         bool, Parameter(help="Begin as a new device of an account that you have: shows a code.", negative="")
     ] = False,
@@ -48,7 +51,7 @@ def chat(
 
     directory = data.expanduser()
     try:
-        vault = Vault(directory / "vault.db", _secret(directory, key_file, passphrase_file))
+        vault = Vault(directory / "vault.db", _secret(directory, key_file, passphrase_file, passphrase))
     except VaultError as error:
         print(f"chappe chat: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -63,16 +66,16 @@ def chat(
         vault.close()
 
 
-def _secret(directory: Path, key_file: Path | None, passphrase_file: Path | None) -> Secret:
+def _secret(directory: Path, key_file: Path | None, passphrase_file: Path | None, ask: bool) -> Secret:
     from getpass import getpass
 
     from clients.vault import Secret
 
-    if passphrase_file is None:
-        return Secret.key_file((key_file or directory / "vault.key").expanduser())
-    if str(passphrase_file) == "-":
+    if ask:
         return Secret.passphrase(getpass("passphrase of your vault: "))
-    return Secret.passphrase(passphrase_file.expanduser().read_text().rstrip("\n"))
+    if passphrase_file is not None:
+        return Secret.passphrase(passphrase_file.expanduser().read_text().rstrip("\n"))
+    return Secret.key_file((key_file or directory / "vault.key").expanduser())
 
 
 async def _run(

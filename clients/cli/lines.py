@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import trio
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 
 from clients.cli.personal import HELP as PERSONAL_HELP
 from clients.cli.personal import Personal
-from clients.cli.room import Follower, NotFound, Room, describe
+from clients.cli.room import Follower, NotFound, Room, clean, describe
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
 from clients.conversations import Conversation
@@ -48,6 +48,11 @@ Anything else is sent to the conversation you are in. Marks: [dim]… sending   
 MARKS = {"sending": "…", "stored": "✓", "delivered": "✓✓"}
 
 
+def escape(text: str) -> str:
+    """Text of others as the console may show it: neither markup nor control characters of it count."""
+    return escape_markup(clean(text))
+
+
 class Lines:
     """The face for people."""
 
@@ -56,6 +61,7 @@ class Lines:
         self._nursery = nursery
         self._room = Room(client)
         self._follower = Follower()
+        self._is_offline = False
         self._console = Console(highlight=False, soft_wrap=True)
         self._here: Conversation | None = None
         self._mine: dict[bytes, tuple[bytes, int | None, str]] = {}  # id -> (topic, offset, text) of unfinished ones
@@ -195,15 +201,22 @@ class Lines:
                 self._say("connected", "dim green")
             async for notice in notices:
                 if isinstance(notice, Connected):
+                    self._is_offline = False
                     self._say("connected", "dim green")
                 elif isinstance(notice, Disconnected):
-                    again = "" if notice.retry_ms is None else f"; next try in {notice.retry_ms / 1000:.1f} s"
-                    self._say(f"not connected: {escape(notice.reason)}{again}", "yellow")
+                    self._disconnected(notice)
                 elif isinstance(notice, Ephemeral):
                     self._say(f"{escape(self._room.name_of(notice.account))} is typing …", "dim")
                 elif self._here is not None and notice.topic == self._here.topic:
                     await self._follower.reached(notice.seq)
                     self._say("— caught up —", "dim")
+
+    def _disconnected(self, notice: Disconnected) -> None:
+        """Say it once; further attempts are made in silence."""
+        if not self._is_offline or notice.retry_ms is None:
+            again = "" if notice.retry_ms is None else "; trying again, what you say meanwhile is kept"
+            self._say(f"not connected: {escape(notice.reason)}{again}", "yellow")
+        self._is_offline = True
 
     def _where(self, topic: bytes) -> str:
         """The conversation's name, unless it is the one on screen."""

@@ -21,6 +21,14 @@ class NotFound(ChappeError):
     """No contact or conversation of that name."""
 
 
+_JOINER = "\u200d"  # holds emoji together
+
+
+def clean(text: str) -> str:
+    """Text of others without what could drive a terminal: control, direction and other invisible characters."""
+    return "".join(c if c.isprintable() or c in ("\n", _JOINER) else "\ufffd" for c in text)
+
+
 def short(value: bytes) -> str:
     """The first digits of a key or topic, for people."""
     return value.hex()[:8]

@@ -8,7 +8,7 @@ import pytest
 
 from protocol.errors import Code, Reason
 from protocol.frames import Flag
-from protocol.limits import DEVICES_MAX, KEY_PACKAGE_LIFE_S, KEY_PACKAGES_MAX
+from protocol.limits import DEVICES_MAX, ID_AHEAD_MS_MAX, KEY_PACKAGE_LIFE_S, KEY_PACKAGES_MAX
 from storage.base import Account, Claimed
 from tests.contracts.kit import YEAR_MS, Kit, Person, key, refused, stored
 
@@ -72,12 +72,12 @@ async def test_a_listed_device_may_take_itself_off(kit: Kit) -> None:
 async def test_a_device_may_come_back_to_its_account(kit: Kit) -> None:
     ann = await kit.person("ann", devices=2)
     desk = ann.devices[1]
-    login = await kit.store.accounts.login(ann.account, desk)
+    login = await kit.login(ann.account, desk)
     after = await kit.relist(ann, ann.device)
     with pytest.raises(LookupError):
-        await kit.store.accounts.login(ann.account, desk)
+        await kit.login(ann.account, desk)
     await kit.relist(after, ann.device, desk)
-    assert (await kit.store.accounts.login(ann.account, desk)).number == login.number + 1
+    assert (await kit.login(ann.account, desk)).number == login.number + 1
 
 
 # -- logins and handles ------------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ async def test_logins_count_up_for_each_device(kit: Kit) -> None:
     ann = await kit.person("ann", devices=2)
     phone, desk = ann.devices
     await kit.store.key_packages.put(ann.account, desk, [b"p1", b"p2"], None)
-    login = kit.store.accounts.login
+    login = kit.login
     assert [(await login(ann.account, device)).number for device in (phone, phone, desk)] == [1, 2, 1]
     assert (await login(ann.account, desk)).key_packages == 2
     for account, device in ((key("nobody"), phone), (ann.account, key("nobody/0"))):
@@ -159,7 +159,7 @@ async def test_packages_go_with_their_device_and_with_time(kit: Kit) -> None:
     kit.clock.pass_ms(KEY_PACKAGE_LIFE_S * 1000)
     await put(ann.account, phone, [b"p2"], None)
     await kit.store.topics.retain(0, kit.clock.now_ms)
-    assert (await kit.store.accounts.login(ann.account, phone)).key_packages == 2
+    assert (await kit.login(ann.account, phone)).key_packages == 2
     kit.clock.pass_ms(1)
     await kit.store.topics.retain(0, kit.clock.now_ms)
     assert [claimed.package for claimed in await claim([ann.account])] == [b"p2"]
@@ -178,3 +178,19 @@ async def test_statistics_count(kit: Kit) -> None:
     assert figures.batch_max >= 1
     assert figures.commit_ms_p99 >= figures.commit_ms_p50 >= 0
     assert figures.bytes > 0
+
+
+async def test_a_device_numbers_its_logins_and_a_late_one_is_refused(kit: Kit) -> None:
+    ann = await kit.person("ann")
+    assert (await kit.login(ann.account, ann.device, 1000)).number == 1000
+    for late in (999, 1000):
+        refused(await kit.store.accounts.login(ann.account, ann.device, late), Code.CONFLICT, Reason.SUPERSEDED)
+    assert (await kit.login(ann.account, ann.device)).number == 1001
+    assert (await kit.login(ann.account, ann.device, 2000)).number == 2000
+
+
+async def test_a_login_numbered_from_a_clock_far_ahead_is_refused(kit: Kit) -> None:
+    ann = await kit.person("ann")
+    far = kit.clock.now_ms + 2 * ID_AHEAD_MS_MAX
+    refused(await kit.store.accounts.login(ann.account, ann.device, far), Code.FRAME)
+    assert (await kit.login(ann.account, ann.device)).number == 1

@@ -120,10 +120,10 @@ async def test_compare_and_set_on_the_head(kit: Kit) -> None:
 async def test_a_newer_login_supersedes_older_ones(kit: Kit) -> None:
     ann, bob = await kit.people("ann", "bob")
     topic = await kit.pair(ann, bob)
-    first = await kit.store.accounts.login(ann.account, ann.device)
+    first = await kit.login(ann.account, ann.device)
     intent = kit.intent(ann, topic, login=first.number)
     stored(await kit.store.topics.append(intent))
-    second = await kit.store.accounts.login(ann.account, ann.device)
+    second = await kit.login(ann.account, ann.device)
     assert second.number > first.number
     refused(await kit.store.topics.append(intent), Code.CONFLICT, Reason.SUPERSEDED)  # even as a duplicate
     refused(await kit.post(ann, topic, login=first.number), Code.CONFLICT, Reason.SUPERSEDED)

@@ -61,7 +61,7 @@ async def test_a_full_inbox_takes_more_when_its_owner_has_read(kit: Kit, monkeyp
     stored(await kit.commit(ann, topic, **add))
     refused(await kit.post(ann, bob.inbox, Flag.SEALED, None), Code.QUOTA)
     kit.clock.pass_ms(DEVICE_UNSEEN_MS_MAX)
-    await kit.store.accounts.login(bob.account, bob.devices[0])
+    await kit.login(bob.account, bob.devices[0])
     kit.clock.pass_ms(1)  # now the second device is unseen for so long that it no longer counts
     stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
 
@@ -266,7 +266,7 @@ async def test_a_device_unseen_for_long_holds_nothing_up(kit: Kit) -> None:
     kit.store.topics.acknowledge_nowait(topic, ann.device, 1)
     assert (await kit.store.topics.retain(kit.clock.now_ms, kit.clock.now_ms)).entries == 0
     kit.clock.pass_ms(1)
-    await kit.store.accounts.login(ann.account, ann.device)
+    await kit.login(ann.account, ann.device)
     await kit.store.topics.retain(kit.clock.now_ms, kit.clock.now_ms)
     assert await kit.bodies(topic) == [(1, 1)]
 

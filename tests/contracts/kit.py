@@ -17,7 +17,7 @@ from protocol.frames import AccessChange, Create, Flag, Role
 from protocol.ids import TopicKind, group_topic, inbox_topic, new_id, pair_topic, self_topic
 from protocol.limits import COMMIT_SPACING_MS
 from protocol.position import chain_hash, chain_start, publish_digest
-from storage.base import Append, Appended, Entry, Hole, Page, Refused, Store, WelcomePost
+from storage.base import Append, Appended, Entry, Hole, Login, Page, Refused, Store, WelcomePost
 from storage.memory import MemoryStore
 from storage.sqlite import FILE, open_store, prepare
 
@@ -224,6 +224,12 @@ class Kit:
         """Bodies of a log, holes as (first, last)."""
         items = await self.log(topic)
         return [(item.first, item.last) if isinstance(item, Hole) else item.body for item in items]
+
+    async def login(self, account: bytes, device: bytes, number: int = 0) -> Login:
+        """A login, which must be recorded."""
+        outcome = await self.store.accounts.login(account, device, number)
+        assert isinstance(outcome, Login), outcome
+        return outcome
 
     async def roles(self, topic: bytes) -> dict[bytes, int]:
         """Account → role."""

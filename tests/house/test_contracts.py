@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from importlinter.cli import lint_imports
 
-from tests.house.tree import PACKAGES, ROOT
+from tests.house.tree import PACKAGES, ROOT, WAITING
 
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 #: Fields of a contract that name modules of ours.
@@ -26,9 +26,10 @@ def missing_modules(contract: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("contract", CONFIG["contracts"], ids=lambda contract: contract["id"])
 def test_contract(contract: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    absent = missing_modules(contract)
+    absent = {name.replace(".", "/") for name in missing_modules(contract)}
+    assert absent <= WAITING, "a contract about modules that are not there holds nothing"
     if absent:
-        pytest.skip(f"not written yet: {', '.join(absent)}")
+        pytest.skip(f"not written yet: {', '.join(sorted(absent))}")
     code = lint_imports(
         config_filename=str(ROOT / "pyproject.toml"),
         limit_to_contracts=(contract["id"],),

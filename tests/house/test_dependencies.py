@@ -13,7 +13,7 @@ import pytest
 import pytest_trio
 import trio
 
-from tests.house.tree import PACKAGES, ROOT, imported, python_files, shipped
+from tests.house.tree import PACKAGES, ROOT, WAITING, imported, python_files, shipped
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
@@ -24,7 +24,7 @@ NEVER_IMPORTED = {"hiredis": "redis and relay.broker use it when it is there", "
 HOMES = {
     "trio": "relay/node.py",
     "trio_websocket": "clients/connection.py",
-    "msgpack": "relay/broker/redis.py",
+    "msgpack": "protocol/codec.py",
     "redis": "relay/broker/redis.py",
     "nacl": "protocol/mls/suite.py",
     "sqlalchemy": "storage/tables.py",
@@ -45,9 +45,7 @@ def top_levels(paths: Iterable[Path]) -> set[str]:
 
 @pytest.mark.parametrize("package", HOMES)
 def test_a_package_of_the_stack_does_its_work(package: str) -> None:
-    if not (ROOT / HOMES[package]).is_file():
-        pytest.skip(f"not written yet: {HOMES[package]}")
-    assert package in top_levels(shipped())
+    assert package in top_levels([Path(HOMES[package])])
 
 
 async def test_async_tests_run_in_trio_through_pytest_trio(nursery: trio.Nursery, autojump_clock: object) -> None:
@@ -74,11 +72,8 @@ def test_what_is_imported_is_declared() -> None:
 
 
 def test_what_is_declared_is_imported() -> None:
-    """Where the file it is for is written: a dependency that nothing uses is a risk that nobody watches."""
-    waiting = {package for package, home in HOMES.items() if not (ROOT / home).is_file()}
-    unfinished = {"textual": "clients/tui", "prometheus_client": "relay/metrics.py", "rich": "clients/cli/main.py"}
-    unfinished |= {"cyclopts": "clients/cli/main.py", "h11": "protocol/websocket.py"}
-    waiting |= {package for package, home in unfinished.items() if not (ROOT / home).exists()}
+    """A dependency that nothing uses is a risk that nobody watches."""
+    waiting = {"textual"} if "clients/tui" in WAITING else set()
     everything = names([*PROJECT["project"]["dependencies"], *(entry for extra in EXTRAS.values() for entry in extra)])
     declared = {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in everything - NEVER_IMPORTED.keys()}
     assert declared - waiting <= top_levels(shipped())

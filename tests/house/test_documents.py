@@ -11,7 +11,7 @@ from protocol import messages as all_messages
 from relay import config
 from tests.house import documents
 from tests.house.documents import BLOCKS, Block
-from tests.house.tree import ROOT, files
+from tests.house.tree import ROOT, WAITING, files
 
 BOUNDS = [path for path in files() if path.name in ("limits.py", "bounds.py") and path.parts[0] != "tests"]
 
@@ -19,7 +19,7 @@ BOUNDS = [path for path in files() if path.name in ("limits.py", "bounds.py") an
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.document}: {block.name}")
 def test_a_document_says_what_the_code_says(block: Block) -> None:
     path = ROOT / block.document
-    if not path.is_file():
+    if str(block.document) in WAITING:
         pytest.skip(f"not written yet: {block.document}")
     found = block.between(path.read_text(encoding="utf-8"))
     assert found is not None, f"{block.document} lacks the lines {block.marks}"

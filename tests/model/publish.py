@@ -7,6 +7,13 @@ definite refusal for a stale epoch.
 
 Faults: a disconnect (any suffix of what was in flight is lost), a node's crash (before, after or *during* a COMMIT: the
 database then finishes or aborts it later, holding the row lock), the database link lost at COMMIT with the node alive.
+
+Logins: to connect is to be recorded, in one step, as the newest login of the device. A zombie belongs to an older one,
+and with `supersede` its PUBs are refused in the append. With `late_logins` a client may also go before it is logged in,
+and the node records that login at any later time, with the PUB that came behind CONNECT if the client does not wait.
+
+Access: with `removal` the commit is the access entry that removes client 0 from the topic. What is not stored of it by
+then is refused for good, also where it knows the new epoch: access must hold without the fence.
 """
 
 from __future__ import annotations
@@ -17,17 +24,25 @@ from tests.model.checker import Step
 from tests.model.publish_state import (
     APPENDED,
     AWAY,
+    AWAY_NOW,
     COMMITTER,
     CONFLICT,
+    CURRENT,
+    DENIED,
     GIVEN_UP,
     INFLIGHT_MAX,
     NODES,
     OK,
+    OLD,
     OUT_OF_ORDER,
+    PENDING,
     QUOTA,
+    REMOVED,
     SENT,
     STALE,
+    STOPPED,
     STORED,
+    SUPERSEDED,
     UNSENT,
     Budget,
     Client,
@@ -51,8 +66,8 @@ class Publish:
     def initial(self) -> State:
         """Nobody is connected, nothing is sent, the log is empty."""
         rules = self.rules
-        counts = (rules.pipelined, int(rules.second), 1)
-        clients = tuple(Client(-1, (), (), (Message(),) * count, 0) for count in counts)
+        counts = (rules.pipelined, int(rules.second), int(rules.committer))
+        clients = tuple(Client(AWAY_NOW, (), (), (Message(),) * count, 0) for count in counts)
         budget = Budget(rules.disconnects, rules.crashes, rules.dbdrops)
         return State((), 0, (0, 0), None, int(rules.quota), (1, 1), clients, (), (), budget)
 
@@ -63,10 +78,9 @@ class Publish:
     def successors(self, state: State) -> Iterator[Step]:
         """Every step of the world: first the environment's, then the nodes', then the clients'."""
         yield from self._environment(state)
-        if state.orphan is None:
-            yield from self._zombies(state)
+        yield from self._zombies(state)
         for number, client in enumerate(state.clients):
-            if not client.messages:
+            if not client.messages or client.node == STOPPED:
                 continue
             if client.node < 0:
                 yield from self._connects(state, number, client)
@@ -84,12 +98,18 @@ class Publish:
 
     # -- the rules of the relay: pure
 
-    def decide(self, state: State, node: int, pub: Pub) -> str:
-        """What a node answers to `pub`, with the log as it is under the row lock."""
+    def decide(self, state: State, node: int, pub: Pub, login: int) -> str:
+        """What a node answers to `pub` of a connection, with the log as it is under the row lock."""
         rules = self.rules
+        if login == OLD:
+            return SUPERSEDED
+        if rules.removal == "first" and self._is_denied(state, node, pub):
+            return DENIED
         stored = state.stored(pub.id) if rules.dedupe else None
         duplicate = None if stored is None else OK if stored.epoch == pub.epoch else CONFLICT
         fence = None if self._fresh(state, node, pub) else STALE
+        if duplicate is None and rules.removal != "off" and self._is_denied(state, node, pub):
+            return DENIED
         first, second = (duplicate, fence) if rules.order == "dedupe-first" else (fence, duplicate)
         if first or second:
             return first or second or ""
@@ -102,6 +122,10 @@ class Publish:
         if state.quota and pub.id < 10:
             return QUOTA
         return APPENDED
+
+    def _is_denied(self, state: State, node: int, pub: Pub) -> bool:
+        removed = state.told[node] if self.rules.removal == "memory" else state.epoch
+        return pub.id // 10 == REMOVED and bool(removed)
 
     def _fresh(self, state: State, node: int, pub: Pub) -> bool:
         if pub.epoch == state.epoch:
@@ -131,6 +155,9 @@ class Publish:
             return None
         if state.clients[sender].messages[index].status == GIVEN_UP:
             return f"P5: id {pub.id} was given up after a definite refusal and is now stored"
+        if self.rules.removal != "off" and sender == REMOVED and state.epoch:
+            offset = 1 + next(at for at, other in enumerate(ids) if other // 10 == COMMITTER)
+            return f"access: id {pub.id} is stored after the removal of its sender at offset {offset}"
         if pub.epoch != state.epoch and self.rules.grace == "off":
             return f"fence: entry of epoch {pub.epoch} stored in epoch {state.epoch}"
         return None
@@ -153,6 +180,9 @@ class Publish:
         if self.rules.grace != "off" and state.epoch:
             yield from self._grace_ends(state)
         for node in (0, 1):
+            if self.rules.removal == "memory" and state.epoch and not state.told[node]:
+                told = state._replace(told=pair(state.told, node, 1))
+                yield Step(("node %s hears of the removal", NODES[node]), told)
             if not state.up[node]:
                 yield Step(("node %s restarts", NODES[node]), state._replace(up=pair(state.up, node, 1)))
             elif state.budget.crashes:
@@ -170,11 +200,17 @@ class Publish:
             yield Step(("grace for the previous epoch ends on node %s's clock", NODES[node]), over)
 
     def _zombies(self, state: State) -> Iterator[Step]:
-        for at, (node, queue) in enumerate(state.zombies):
+        for at, (node, queue, client, login) in enumerate(state.zombies):
+            if login == PENDING:
+                after = state.with_login(client, node, self.rules, late=at)
+                yield Step(("node %s records the late login of client %d", NODES[node], client), after)
+                continue
+            if state.orphan is not None:
+                continue
             pub = queue[0]
-            tail = (Zombie(node, queue[1:]),) if len(queue) > 1 else ()
+            tail = (Zombie(node, queue[1:], client, login),) if len(queue) > 1 else ()
             rest = state._replace(zombies=(*state.zombies[:at], *tail, *state.zombies[at + 1 :]))
-            answer = self.decide(state, node, pub)
+            answer = self.decide(state, node, pub, login)
             label = ("node %s decides zombie PUB %d/e%d: %s (reply lost)", NODES[node], pub.id, pub.epoch, answer)
             after, broken = self._append(rest, pub) if answer == APPENDED else (rest, None)
             yield self._step(label, after, broken)
@@ -185,9 +221,25 @@ class Publish:
         if all(message.status >= STORED for message in client.messages):
             return
         for node in (0, 1):
-            if state.up[node]:
-                connected = client._replace(node=node, inbound=(), outbound=())
-                yield Step(("client %d connects to %s", number, NODES[node]), state.with_client(number, connected))
+            if not state.up[node]:
+                continue
+            connected = client._replace(node=node, inbound=(), outbound=(), login=CURRENT)
+            logged_in = state.with_login(number, node, self.rules).with_client(number, connected)
+            yield Step(("client %d connects to %s", number, NODES[node]), logged_in)
+            if self.rules.late_logins and state.budget.disconnects and len(state.zombies) < self.rules.zombies:
+                yield self._gives_up_connecting(state, number, connected)
+
+    def _gives_up_connecting(self, state: State, number: int, client: Client) -> Step:
+        """The client sent CONNECT, hears nothing and goes; the node still has it, and the PUB that was behind it."""
+        if self.rules.pub_before_login:
+            for sent in self._sends(state, number, client):
+                state = sent.state  # type: ignore[assignment]
+        late = state.clients[number]
+        zombie = Zombie(client.node, late.inbound, number, PENDING)
+        budget = state.budget._replace(disconnects=state.budget.disconnects - 1)
+        gone = state.with_client(number, late.cut())._replace(budget=budget, zombies=(*state.zombies, zombie))
+        label = ("client %d sends CONNECT and %d PUB(s) to %s, which is slow, and goes", number, len(late.inbound))
+        return Step((*label, NODES[client.node]), gone, fault=True)
 
     def _sends(self, state: State, number: int, client: Client) -> Iterator[Step]:
         """The lowest message that is not out on this connection."""
@@ -205,8 +257,9 @@ class Publish:
         yield Step(label, state.with_client(number, sender)._replace(refused=refused))
 
     def _after(self, number: int, client: Client, index: int) -> int:
+        done = {"literal": (), "relink": (GIVEN_UP,), "open": (GIVEN_UP, STORED)}[self.rules.link]
         for earlier in range(index - 1, -1, -1):
-            if self.rules.link == "literal" or client.messages[earlier].status != GIVEN_UP:
+            if client.messages[earlier].status not in done:
                 return number * 10 + earlier
         return -1
 
@@ -218,17 +271,17 @@ class Publish:
         if len(state.zombies) >= self.rules.zombies:
             return
         for kept in range(1, len(client.inbound) + 1):
-            zombie = Zombie(client.node, client.inbound[:kept])
+            zombie = Zombie(client.node, client.inbound[:kept], number, client.login)
             label = ("client %d disconnects from %s, which keeps %d PUB(s) undecided", number, node, kept)
             yield Step(label, cut._replace(zombies=(*state.zombies, zombie)), fault=True)
 
     def _decides(self, state: State, number: int, client: Client) -> Iterator[Step]:
         """The node takes the client's oldest PUB; no transaction is open, so the row lock is free."""
         pub, name = client.inbound[0], NODES[client.node]
-        answer = self.decide(state, client.node, pub)
+        answer = self.decide(state, client.node, pub, client.login)
         if answer != APPENDED:
             broken = None
-            if answer not in (OK, CONFLICT) and state.stored(pub.id):
+            if answer not in (OK, CONFLICT, SUPERSEDED) and state.stored(pub.id):
                 broken = f"P5: id {pub.id} is stored and answered {answer}"
             answered = state.with_client(number, _answered(client, answer))
             yield self._step(("node %s decides %d/e%d: %s", name, pub.id, pub.epoch, answer), answered, broken)
@@ -262,6 +315,12 @@ class Publish:
     def _reads(self, state: State, number: int, client: Client) -> Iterator[Step]:
         """The client takes the oldest reply; what it makes of it is the SDK's part of the rules."""
         message_id, epoch, answer = client.outbound[0]
+        if answer == SUPERSEDED:
+            stops = self.rules.superseded == "stop"
+            gone = client.cut()._replace(node=STOPPED if stops else AWAY_NOW)
+            label: tuple[object, ...] = ("client %d reads %s for %d/e%d and %s", number, answer, message_id, epoch)
+            yield Step((*label, "stops" if stops else "drops the connection"), state.with_client(number, gone))
+            return
         index = message_id % 10
         status, own_epoch, unknown = message = client.messages[index]
         refused, view, broken = state.refused, client.view, None
@@ -275,14 +334,30 @@ class Publish:
             if answer == STALE:
                 view = max(view, state.epoch)
             message = Message(UNSENT, -1 if answer == STALE else epoch, unknown)
+            if answer == DENIED:
+                message = Message(GIVEN_UP, epoch, unknown)
+                broken = self._given_up(state, message_id)
         reader = client._replace(outbound=client.outbound[1:], view=view)
         label = ("client %d reads %s for %d/e%d", number, answer, message_id, epoch)
         after = state._replace(refused=refused)
         yield self._step(label, after.with_client(number, reader.with_message(index, message)), broken)
-        may = self.rules.giveup == "free" or (self.rules.giveup == "resolved" and not unknown)
-        if may and message_id == 0 and answer in (QUOTA, STALE, OUT_OF_ORDER) and message.status == UNSENT:
+        if self._may_give_up(message_id, answer, unknown) and message.status == UNSENT:
             given_up = reader.with_message(index, Message(GIVEN_UP, epoch, unknown))
-            yield Step((f"{label[0]} and gives it up", *label[1:]), after.with_client(number, given_up), fault=True)
+            label = (f"{label[0]} and gives it up", *label[1:])
+            broken = self._given_up(state, message_id)
+            yield self._step(label, after.with_client(number, given_up), broken, fault=True)
+
+    def _may_give_up(self, message_id: int, answer: str, unknown: int) -> bool:
+        if self.rules.giveup == "permanent":
+            return answer == QUOTA
+        may = self.rules.giveup == "free" or (self.rules.giveup == "resolved" and not unknown)
+        return may and message_id == 0 and answer in (QUOTA, STALE, OUT_OF_ORDER)
+
+    def _given_up(self, state: State, message_id: int) -> str | None:
+        # Without superseding, a copy that lands after it was given up says as much, and is what those rows look for.
+        if self.rules.supersede == "off" or not state.stored(message_id):
+            return None
+        return f"P5: id {message_id} is given up and was stored before"
 
 
 def _answered(client: Client, answer: str) -> Client:

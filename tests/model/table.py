@@ -15,11 +15,11 @@ from tests.model.checker import Result, Verdict, explore
 from tests.model.delivery import Delivery
 from tests.model.delivery_state import Rules as DeliveryRules
 from tests.model.publish import Publish
-from tests.model.publish_state import AWAY, STALE
+from tests.model.publish_state import AWAY, DENIED, STALE
 from tests.model.publish_state import Rules as PublishRules
 
 #: Runs of more states than this are marked `long`: together the others take some ten seconds.
-FAST_STATES_MAX = 90_000
+FAST_STATES_MAX = 85_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,41 @@ _ALL_DEFINITE = replace(_ONE, definite=PublishRules().definite)
 _CRASH = PublishRules(definite=(STALE,), after="last", second=False, disconnects=1)
 _ZOMBIES = replace(_LAST, disconnects=2, zombies=2)
 
+_CODE = replace(_RESOLVED, supersede="transaction", link="open", giveup="permanent")  # as clients.outbox has it
+_NEWER = replace(_CODE, committer=False, disconnects=2, zombies=2)
+_NEVER = replace(_NEWER, supersede="off")
+_MEMORY = replace(_NEWER, supersede="memory")
+_LATE = replace(_NEWER, late_logins=True)
+_STOPS = replace(_LATE, superseded="stop")
+_EARLY = replace(_LATE, pub_before_login=True)
+_BROKEN = replace(_LATE, crashes=1, dbdrops=1)
+_NUMBERED = replace(_EARLY, superseded="stop", login_order="device")
+_DENIES = replace(_CODE, giveup="off", quota=False, removal="locked", definite=(STALE, DENIED))
+_ALL = replace(_DENIES, giveup="permanent", quota=True, crashes=1)
+
+#: A newer login supersedes older ones in the append, so a row may be given up whatever became of its earlier copies.
+SUPERSEDE = (
+    Run("mutation", "give up after a permanent refusal, nothing is superseded", _NEVER, VIOLATION, 1_128),
+    Run("mutation", "logins are compared in each node's memory, not in the append", _MEMORY, VIOLATION, 1_244),
+    Run("mutation", "`after` is a PUB given up", replace(_NEWER, link="literal"), STUCK, 8_602),
+    Run("mutation", "a PUB right behind CONNECT, whose login is recorded late", _EARLY, VIOLATION, 2_943),
+    Run("written", "a superseded client stops: its own abandoned CONNECT ends it", _STOPS, STUCK, 20_744),
+    Run("proposed", "a newer login supersedes, permanent refusals give up", _NEWER, HOLDS, 11_490),
+    Run("proposed", "the same with `after` = not given up", replace(_NEWER, link="relink"), HOLDS, 11_052),
+    Run("proposed", "the same, any refusal gives the first one up", replace(_NEWER, giveup="free"), HOLDS, 10_912),
+    Run("proposed", "the same with late logins, after which the client connects anew", _LATE, HOLDS, 20_628),
+    Run("proposed", "the device numbers its CONNECTs: none of that is needed", _NUMBERED, HOLDS, 11_608),
+    Run("proposed", "the same with late logins, a crash, a lost database link", _BROKEN, HOLDS, 114_280),
+    Run("proposed", "the same with 3 pipelined", replace(_NEWER, pipelined=3), HOLDS, 551_655),
+    Run("proposed", "the same with a committer", _CODE, HOLDS, 97_059),
+)
+REMOVAL = (
+    Run("mutation", "access is judged outside the row lock", replace(_DENIES, removal="memory"), VIOLATION, 851),
+    Run("mutation", "access before dedupe", replace(_DENIES, removal="first"), VIOLATION, 3_141),
+    Run("proposed", "access in the append, after dedupe", _DENIES, HOLDS, 12_252),
+    Run("proposed", "access, logins, quota, giving up, a crash", _ALL, HOLDS, 357_443),
+)
+
 PUBLISH = (
     Run("mutation", "fence before dedupe", replace(_SMALL, order="fence-first"), VIOLATION, 3_042),
     Run("mutation", "no `after`", replace(_SMALL, after="none"), VIOLATION, 41_758),
@@ -83,6 +118,8 @@ PUBLISH = (
     Run("proposed", "2 pipelined + committer, a disconnect, a crash, a lost database link", _CRASH, HOLDS, 368_091),
     Run("proposed", "3 pipelined + committer", replace(_LAST, pipelined=3), HOLDS, 127_544),
     Run("proposed", "2 pipelined + committer, 2 disconnects, 2 zombies", _ZOMBIES, HOLDS, 158_862),
+    *SUPERSEDE,
+    *REMOVAL,
 )
 
 _D = DeliveryRules()

@@ -33,6 +33,7 @@ from clients.tasks import sole
 from protocol.codec import decode_frames
 from protocol.errors import Code
 from protocol.frames import Ack, Err, Flag, Pub
+from protocol.limits import COMMIT_SPACING_MS
 from protocol.messages import parse
 from protocol.messages.chat import Text
 from tests.support.clients import World, agree, events_of, open_world
@@ -209,8 +210,8 @@ def world_names(world: World) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in world.clients)
 
 
-async def play(script: list[Step], count: int, clock: trio.testing.MockClock) -> None:
-    async with open_world() as world:
+async def play(script: list[Step], count: int, spacing_ms: int, clock: trio.testing.MockClock) -> None:
+    async with open_world(spacing_ms=spacing_ms) as world:
         clock.autojump_threshold = 0
         clients = await world.people(*NAMES[:count])
         talk = await clients[0].group([client.account for client in clients[1:FOUNDERS]], "a group")
@@ -226,16 +227,16 @@ async def play(script: list[Step], count: int, clock: trio.testing.MockClock) ->
             nursery.cancel_scope.cancel()
 
 
-def run_script(script: list[Step], count: int) -> None:
+def run_script(script: list[Step], count: int, spacing_ms: int) -> None:
     """One run in virtual time; its failure comes out as itself."""
     clock = trio.testing.MockClock()
     try:
-        trio.run(play, script, count, clock, clock=clock)
+        trio.run(play, script, count, spacing_ms, clock, clock=clock)
     except BaseExceptionGroup as group:
         raise sole(group) from None
 
 
 @settings(max_examples=1500 if LONG else 30)
-@given(script=steps, count=st.integers(FOUNDERS, len(NAMES)))
-def test_members_agree_whatever_happens(script: list[Step], count: int) -> None:
-    run_script(script, count)
+@given(script=steps, count=st.integers(FOUNDERS, len(NAMES)), spacing_ms=st.sampled_from((0, COMMIT_SPACING_MS)))
+def test_members_agree_whatever_happens(script: list[Step], count: int, spacing_ms: int) -> None:
+    run_script(script, count, spacing_ms)

@@ -90,6 +90,15 @@ def test_refusals(by: bytes, change: AccessChange, kind: int, expected: Code) ->
     assert code(change, by, TopicKind(kind)) == expected
 
 
+def test_nobody_acts_on_one_who_stands_higher() -> None:
+    facts = Facts(
+        None, None, 0, True, 9, None, True, roster={**ROSTER, EVE: Member(EVE, Role.OWNER, 0, 5)}, accounts=ACCOUNTS
+    )
+    assert code(AccessChange(((EVE, 2),)), by=BOB, facts=facts) == Code.FORBIDDEN
+    assert code(AccessChange(removed=(EVE,)), by=BOB, facts=facts) == Code.FORBIDDEN
+    assert changed(AccessChange(((EVE, 2),)), by=ANN, facts=facts).members == (Member(EVE, 2, 0, 5),)
+
+
 def test_expired_accounts_are_not_added_and_may_be_removed_by_anybody() -> None:
     for gone in (AccountFacts(ANN, NOW_MS, 2), AccountFacts(ANN, NOW_MS + 1, 0)):
         facts = Facts(None, None, 0, True, 9, None, True, roster=ROSTER, accounts={**ACCOUNTS, ANN: gone})

@@ -30,7 +30,7 @@ from clients import connection
 from clients import records as R
 from clients.client import Client, open_client
 from clients.conversations import Conversation
-from clients.events import Event, Received, decode_event
+from clients.events import AnyNotice, Event, Received, decode_event
 from clients.tasks import sole
 from clients.vault import Batch, Vault, VaultError
 from protocol import limits
@@ -142,7 +142,7 @@ class MemoryVault:
                 self.log.append(event)
 
 
-async def _in_this_thread(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+async def in_this_thread(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """In place of ``trio.to_thread.run_sync``."""
     await trio.lowlevel.checkpoint()
     vault = getattr(function, "__self__", None)
@@ -154,16 +154,26 @@ async def _in_this_thread(function: Callable[..., Any], *args: Any, **options: A
 class World:
     """People with clients, and the relay between them. See ``open_world``."""
 
-    def __init__(self, relay: RelayModel, nursery: trio.Nursery) -> None:
-        self.relay = relay
+    def __init__(self, nursery: trio.Nursery, *, auto: bool, spacing_ms: int) -> None:
+        self.relay = RelayModel(self.clock_ms, auto=auto, spacing_ms=spacing_ms)
+        self.skipped_ms = 0
         self.vaults: dict[str, MemoryVault] = {}
         self.clients: dict[str, Client] = {}
         self.told: dict[str, list[Event]] = {}
+        self.notices: dict[str, list[AnyNotice]] = {}
         self.failures: dict[str, VaultError] = {}
         self.reachable = True
         self._nursery = nursery
         self._scopes: dict[str, trio.CancelScope] = {}
         self._entropy: dict[str, Entropy] = {}
+
+    def clock_ms(self) -> int:
+        """Everybody's wall clock: it moves with trio's, and by what ``skip`` adds."""
+        return clock_ms() + self.skipped_ms
+
+    def skip(self, *, days: float) -> None:
+        """Let time go by on the wall clock alone; trio's would ring for every PING of those days."""
+        self.skipped_ms += round(days * 86_400_000)
 
     # -- people --------------------------------------------------------------------------------------------------------
     async def people(self, *names: str) -> list[Client]:
@@ -185,7 +195,7 @@ class World:
         try:
             with trio.CancelScope() as scope:
                 opened = open_client(
-                    f"{URL}?{name}", cast("Vault", vault), clock_ms=clock_ms, entropy=self._entropy[name]
+                    f"{URL}?{name}", cast("Vault", vault), clock_ms=self.clock_ms, entropy=self._entropy[name]
                 )  # fmt: skip
                 async with opened as client:
                     self._scopes[name], self.clients[name] = scope, client
@@ -200,12 +210,19 @@ class World:
             self.failures[name] = why
 
     def _listen(self, name: str, client: Client) -> None:
-        """Note every event at the moment at which the application is told."""
-        journal = client.engine.shelf.journal
-        publish = journal._publish
+        """Note every event and notice at the moment at which the application is told."""
+        journal, keeper = client.engine.shelf.journal, client._keeper
+        publish, notify = journal._publish, keeper._notify
+
+        def noting_notice(notice: AnyNotice) -> None:
+            self.notices.setdefault(name, []).append(notice)
+            notify(notice)
+
+        keeper._notify = noting_notice
 
         def noting(told: list[Any]) -> None:
             self.told[name] += [item for item in told if isinstance(item, Event)]
+            self.notices.setdefault(name, []).extend(item for item in told if not isinstance(item, Event))
             publish(told)
 
         journal._publish = noting
@@ -258,13 +275,12 @@ class World:
 async def open_world(*, auto: bool = True, spacing_ms: int = 0) -> AsyncIterator[World]:
     """A relay and room for people; everybody stops with it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trio.to_thread, "run_sync", _in_this_thread)
+        patch.setattr(trio.to_thread, "run_sync", in_this_thread)
         patch.setattr(limits, "KEY_PACKAGES_TARGET", 8)  # most of the time to set a world up would go into making 64
         async with trio.open_nursery() as nursery:
-            relay = RelayModel(clock_ms, auto=auto, spacing_ms=spacing_ms)
-            world = World(relay, nursery)
+            world = World(nursery, auto=auto, spacing_ms=spacing_ms)
             patch.setattr(connection, "open_websocket_url", world.dial)
-            nursery.start_soon(relay.run)
+            nursery.start_soon(world.relay.run)
             yield world
             nursery.cancel_scope.cancel()
 

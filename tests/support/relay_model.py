@@ -20,11 +20,11 @@ from protocol import frames as F
 from protocol import identity, limits
 from protocol import requests as Q
 from protocol.codec import decode_frames, decode_struct, encode_struct
-from protocol.errors import Code
+from protocol.errors import Close, Code
 from protocol.frames import AnyFrame, Flag, GapReason
 from relay.parcels import Parcels
 from relay.router import Facts, decide
-from storage.base import Append, Appended, Entry, Hole, Refused
+from storage.base import Append, Appended, Entry, Hole, Login, Refused
 from storage.memory import MemoryStore
 
 Judge = Callable[["Wire", F.Pub], F.Err | None]
@@ -157,8 +157,9 @@ class RelayModel:
         self.kick.set()
 
     async def take(self, wire: Wire) -> None:
-        """Deal with one message of a client."""
-        for frame in decode_frames(wire.up.popleft(), from_client=True):
+        """Deal with one message of a client; nobody listens after a goodbye."""
+        data = wire.up.popleft()
+        for frame in decode_frames(data, from_client=True) if wire.login >= 0 else ():
             self.heard.append((wire.owner, frame))
             if isinstance(frame, F.Connect):
                 await self._connect(wire, frame)
@@ -187,10 +188,14 @@ class RelayModel:
 
     async def _log_in(self, wire: Wire) -> int:
         login = await self.store.accounts.login(wire.account, wire.device)
+        assert isinstance(login, Login)
         wire.login, wire.registered = login.number, True
         for other in self.wires:
             if other is not wire and other.device == wire.device:
+                other.send(F.Bye(Close.SUPERSEDED, "the same device logged in again elsewhere", -1))
                 other.follows.clear()
+                other.up.clear()
+                other.login = -1
         return login.key_packages
 
     # -- logs ----------------------------------------------------------------------------------------------------------
@@ -292,6 +297,8 @@ class RelayModel:
 
     async def _publish_list(self, wire: Wire, params: Q.PublishList) -> Any:
         devices = identity.open_signed(params.signed)
+        if identity.is_expired(devices, self.clock_ms()):
+            return Refused(Code.EXPIRED, "the device list has expired already")
         outcome = await self.store.accounts.publish_list(
             devices.account, devices.version, params.signed, devices.expires_ms, [d.key for d in devices.devices],
             devices.service, wire.device,

@@ -134,4 +134,8 @@ def req(method: str, params: R.Params, rid: int = 0) -> F.Req:
 async def open_wire(url: str, **options: Any) -> AsyncIterator[Wire]:
     """Connect to a relay."""
     async with open_websocket_url(url, subprotocols=[SUBPROTOCOL], **options) as websocket:
-        yield Wire(websocket)
+        try:
+            yield Wire(websocket)
+        finally:
+            if websocket.closed is not None:  # then trio-websocket leaves the socket open
+                await trio.aclose_forcefully(websocket._stream)

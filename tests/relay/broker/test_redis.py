@@ -121,8 +121,8 @@ class Double:
                 if not data or not reply:
                     return
                 await stream.send_all(reply)
-            async for data in stream:
-                self.heard += data
+            async for rest in stream:
+                self.heard += bytes(rest)
 
 
 async def linked(nursery: trio.Nursery, double: Double, url: str = "redis://u:pw@127.0.0.1:{}/3") -> RedisBroker:

@@ -1,0 +1,198 @@
+"""The chat for people: what a line does, and what is shown."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from rich.console import Console
+
+from clients.cli.lines import Lines, escape
+from clients.conversations import Conversation
+from clients.events import (
+    AnyEvent,
+    Changed,
+    Failed,
+    Forked,
+    Joined,
+    KeyChanged,
+    Locked,
+    Missing,
+    Received,
+    Removed,
+    Unreadable,
+    Voided,
+)
+from protocol.messages import compose
+from protocol.messages.chat import Text
+from protocol.messages.rcpt import Delivered as DeliveredBody
+from tests.support.clients import World, open_world
+
+TOPIC = b"t" * 32
+
+
+class Screen:
+    """A person's terminal: types lines, and reads what was shown."""
+
+    def __init__(self, face: Lines) -> None:
+        self.face = face
+        self._file = io.StringIO()
+        face._console = Console(file=self._file, highlight=False, soft_wrap=True, width=200)
+
+    @property
+    def shown(self) -> str:
+        """Everything so far."""
+        return self._file.getvalue()
+
+    async def type(self, *lines: str) -> None:
+        """Type lines, with a moment after each."""
+        for line in lines:
+            await self.face._line(line)
+            await trio.sleep(1)
+
+
+@asynccontextmanager
+async def open_screen(world: World, name: str) -> AsyncIterator[Screen]:
+    """A terminal at somebody's client, following events and notices."""
+    async with trio.open_nursery() as nursery:
+        screen = Screen(Lines(world.clients[name], nursery))
+        nursery.start_soon(screen.face._notices)
+        nursery.start_soon(screen.face._events, world.clients[name].engine.shelf.vault.last_seq())
+        await trio.testing.wait_all_tasks_blocked()
+        yield screen
+        nursery.cancel_scope.cancel()
+
+
+async def test_two_people_talk(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice", "bob")
+        async with open_screen(world, "alice") as alice, open_screen(world, "bob") as bob:
+            await bob.type("/handle bob")
+            assert "others find you as bob" in bob.shown
+            await alice.type("/add bob", "/verify bob", "/verified bob", "/contacts", "/to bob", "hello [b]bob[/b]")
+            for part in ("Compare this number", "bob is verified", "verified", "you are talking to bob"):
+                assert part in alice.shown
+            assert alice.shown.count("… sending") == 1
+            assert "✓ stored: hello [b]bob[/b]" in alice.shown
+            assert "✓✓ delivered to bob" in alice.shown
+            assert "hello [b]bob[/b]" in bob.shown
+            await bob.type("/list", "/help")
+            assert "active, 2 people" in bob.shown
+            assert "/invite" in bob.shown
+
+
+async def test_a_group_from_beginning_to_end(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice", "bob", "carol")
+        for name in ("bob", "carol"):
+            await world.clients[name].claim_handle(name)
+        async with open_screen(world, "alice") as alice:
+            await alice.type("/add bob", "/add carol", "/group tea bob", "hello all", "/invite carol", "/history")
+            assert "group tea with bob" in alice.shown
+            assert "changed who is here: +carol" in alice.shown
+            assert "hello all" in alice.shown
+            await alice.type("/rotate", "/remove carol", "/leave")
+            assert "−carol" in alice.shown
+            assert "you are not in this conversation any more" in alice.shown
+
+
+async def test_what_goes_wrong_is_said(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice", "bob")
+        await world.clients["bob"].claim_handle("taken")
+        async with open_screen(world, "alice") as alice:
+            await alice.type("/dance", "hello", "/to", "/to nobody", "/add nobody", "/handle taken", "/remove x", "/")
+            for part in (
+                "there is no /dance", "you are in no conversation", "a name is missing", "no contact is called",
+                "cannot be taken",
+            ):  # fmt: skip
+                assert part in alice.shown
+
+
+async def test_notices(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice", "bob")
+        await world.clients["bob"].claim_handle("bob")
+        async with open_screen(world, "alice") as alice:
+            await alice.type("/add bob", "/to bob", "hello")
+            talk = alice.face._here
+            assert isinstance(talk, Conversation)
+            world.clients["bob"].conversation(talk.topic).typing()
+            await world.settle()
+            assert "bob is typing" in alice.shown
+            world.cut("alice")
+            await world.settle(5)
+            assert "not connected" in alice.shown
+            assert "caught up" in alice.shown
+
+
+def received(text: str, *, mine: bool = False, doubt: str = "") -> Received:
+    """A message of a conversation."""
+    return Received(
+        topic=TOPIC, offset=1, id=b"i" * 16, account=b"a" * 32, device=b"d" * 32, ts=0,
+        content=compose(Text(text=text)), mine=mine, doubt=doubt,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "part"),
+    [
+        (Joined(topic=TOPIC, by=b"a" * 32, members=(b"a" * 32,)), "in a conversation with 61616161"),
+        (Changed(topic=TOPIC, by=b"a" * 32, added=(b"b" * 32,)), "+62626262"),
+        (Removed(topic=TOPIC, by=b""), "not in this conversation any more"),
+        (Failed(topic=TOPIC, id=b"i", code=403, text="you may [red]not[/]"), "not sent: you may [red]not[/]"),
+        (Missing(topic=TOPIC, count=12, reason=1), "12 earlier messages"),
+        (Unreadable(topic=TOPIC, offset=3, account=b"a" * 32, reason="damaged"), "could not be read: damaged"),
+        (Forked(topic=TOPIC, account=b"a" * 32, offset=3), "WARNING"),
+        (Voided(topic=TOPIC, by=b"a" * 32, reason="forged"), "invalid change"),
+        (Locked(topic=TOPIC, fence=3), "asking to be let in again"),
+        (KeyChanged(topic=b"a" * 32, text="devices changed"), "devices changed"),
+        (received("from a stranger", doubt="not on its list"), "(not on its list)"),
+        (received("what I said", mine=True), ""),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, AnyEvent) else "",
+)
+async def test_every_event_has_its_sentence(event: AnyEvent, part: str, autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice")
+        async with open_screen(world, "alice") as alice:
+            alice.face._show(event, live=True)
+            assert part in alice.shown
+            if isinstance(event, Received) and event.mine:
+                assert "what I said" not in alice.shown
+
+
+async def test_what_is_no_chat_is_not_shown(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice")
+        async with open_screen(world, "alice") as alice:
+            quiet = Received(
+                topic=TOPIC, offset=1, id=b"i" * 16, account=b"a" * 32, device=b"d" * 32, ts=0,
+                content=compose(DeliveredBody(generation=1, offset=1)),
+            )  # fmt: skip
+            before = alice.shown
+            alice.face._show(quiet, live=True)
+            assert alice.shown == before
+
+
+def test_others_can_neither_mark_up_nor_drive_the_terminal() -> None:
+    assert escape("[red]x\x1b[2J") == "\\[red]x\ufffd[2J"
+
+
+async def test_until_quit_or_the_end_of_the_input(
+    autojump_clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for lines in ("\n/list\n/quit\n/dance\n", "/list\n"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
+        async with open_world() as world:
+            (client,) = await world.people("alice")
+            async with trio.open_nursery() as nursery:
+                screen = Screen(Lines(client, nursery))
+                await screen.face.run()
+                nursery.cancel_scope.cancel()
+            assert "your account is" in screen.shown
+            assert "dance" not in screen.shown

@@ -1,0 +1,1 @@
+"""The wire conformance kit: `protocol/CONFORMANCE.md` says how to use it."""
