@@ -17,6 +17,7 @@ WELCOMES: Final = "welcomes"  # by number: not yet joined
 BOXES: Final = "boxes"  # by number: opened, not yet dealt with
 LISTS: Final = "lists"  # by account: newest verified device list
 CONTACTS: Final = "contacts"  # by account
+UPLOADS: Final = "uploads"  # by file id: begun, and not yet queued as a message
 META: Final = "meta"  # one row each: identity, inbox
 
 
@@ -124,6 +125,23 @@ class Outgoing(msgspec.Struct):
     attempts: tuple[Attempt, ...] = ()
     stored_offset: int | None = None  # OK came; the echo is awaited
     quiet: bool = False  # receipts and the like: no Stored event
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """A file on its way to the relay. Sealing it again gives the same chunks, so the relay knows which are up."""
+
+    id: bytes
+    key: bytes
+    topic: bytes
+    path: str
+    size: int
+    mtime_ns: int
+    chunk: int
+    name: str
+    mime: str
+    caption: str = ""
+    thumbnail: bytes = b""
+    blurhash: str = ""
 
 
 class Package(msgspec.Struct, frozen=True):

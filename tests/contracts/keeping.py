@@ -11,7 +11,7 @@ import pytest
 from protocol.errors import Code, Reason
 from protocol.frames import Create, Flag, GapReason, Role
 from protocol.ids import TopicKind, feed_topic
-from protocol.limits import BLOB_BYTES_MAX, BLOB_UNLINKED_MS, DEVICE_UNSEEN_MS_MAX, ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
+from protocol.limits import BLOB_UNLINKED_MS, DEVICE_UNSEEN_MS_MAX, ID_AGE_MS_MAX, ID_AHEAD_MS_MAX, SEALED_CHUNK_BYTES_MAX
 from storage import access, ordering
 from storage.base import Entry, Freed, Hole
 from tests.contracts.kit import DAY_MS, Kit, Person, key, refused, stored, welcome
@@ -133,7 +133,7 @@ async def test_a_blob_is_stored_under_its_hash(kit: Kit) -> None:
     assert await kit.store.blobs.get(key("none")) is None
     with pytest.raises(ValueError, match="hash"):
         await kit.store.blobs.put(digest, b"other bytes")
-    large = bytes(BLOB_BYTES_MAX + 1)
+    large = bytes(SEALED_CHUNK_BYTES_MAX + 1)
     with pytest.raises(ValueError, match="at most"):
         await kit.store.blobs.put(hashlib.sha256(large).digest(), large)
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from protocol.limits import BLOB_BYTES_MAX
+from protocol.limits import SEALED_CHUNK_BYTES_MAX as BLOB_BYTES_MAX
 from storage.blobs import check
 from tests.contracts.kit import Kit, key
 

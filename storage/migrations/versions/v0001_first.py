@@ -35,11 +35,26 @@ def _people_and_blobs() -> None:
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("added_ms", sa.Integer(), nullable=False),
-        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("account", sa.Integer(), nullable=True),
+        sa.Column("data", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_blobs_account"),
         sa.PrimaryKeyConstraint("n", name="pk_blobs"),
         sa.UniqueConstraint("hash", name="uq_blobs_hash"),
     )
     op.create_index("ix_blobs_added_ms", "blobs", ["added_ms"], unique=False)
+    op.create_table(
+        "blob_usage",
+        sa.Column("account", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_blob_usage_account"),
+        sa.PrimaryKeyConstraint("account", name="pk_blob_usage"),
+    )
+    op.create_table(
+        "blob_trash",
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name="pk_blob_trash"),
+    )
     op.create_table(
         "blob_refs",
         sa.Column("topic", sa.Integer(), nullable=False),
