@@ -1,9 +1,9 @@
 """How a file becomes sealed chunks, and back. Pure: bytes in, bytes out.
 
-A file has a random id and key of its own. Chunk ``i`` of ``n`` is sealed with XChaCha20-Poly1305, bound to (id, i, n), so
-that chunks cannot be swapped, cut off or taken from another file. Its nonce is a keyed hash of its content: sealing the
-same content again gives the same bytes. So an upload that was broken off needs no memory of what is up (the hashes tell),
-a download needs none of what is there, and a file that changes in between never meets a nonce twice.
+A file has a random id and key of its own. Chunk ``i`` of ``n`` is sealed with XChaCha20-Poly1305, bound to (id, i, n),
+so that chunks cannot be swapped, cut off or taken from another file. Its nonce is a keyed hash of its content: sealing
+the same content again gives the same bytes. So an upload that was broken off needs no memory of what is up (the hashes
+tell), a download needs none of what is there, and a file that changes in between never meets a nonce twice.
 
 The last chunk is filled up with zeros to a multiple of ``CHUNK_PAD_BYTES``: its size tells the relay little.
 """
@@ -82,8 +82,10 @@ def layout_of(media: Media) -> Layout:
 
 def _keys(layout: Layout) -> tuple[bytes, bytes]:
     """Of sealing, and of nonces."""
-    labels = (b"chappe-chunkseal", b"chappe-chunknonc")
-    seal, nonce = (hashlib.blake2b(layout.id, key=layout.key, digest_size=32, person=label).digest() for label in labels)
+    seal, nonce = (
+        hashlib.blake2b(layout.id, key=layout.key, digest_size=32, person=label).digest()
+        for label in (b"chappe-chunkseal", b"chappe-chunknonc")
+    )
     return seal, nonce
 
 

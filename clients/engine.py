@@ -26,7 +26,22 @@ from protocol import limits as L
 from protocol.codec import decode_struct, encode_struct
 from protocol.content import Reference, decode_content, encode_content
 from protocol.errors import Code
-from protocol.frames import Ack, AnyFrame, Bundle, Closed, Err, Evt, Flag, Gap, Live, Msg, Ok, Sub, SubResult, Subscription
+from protocol.frames import (
+    Ack,
+    AnyFrame,
+    Bundle,
+    Closed,
+    Err,
+    Evt,
+    Flag,
+    Gap,
+    Live,
+    Msg,
+    Ok,
+    Sub,
+    SubResult,
+    Subscription,
+)
 from protocol.ids import Entropy, inbox_topic
 from protocol.messages import Body, compose
 from protocol.messages.key import Readmit

@@ -9,7 +9,8 @@ from typing import Final
 NAME_BYTES_MAX: Final = 200  # file systems take 255; our own endings need room
 FALLBACK: Final = "file"
 _FORBIDDEN: Final = frozenset('<>:"|?*')  # on some system, or in some shell
-_RESERVED: Final = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))})
+_PORTS: Final = [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
+_RESERVED: Final = frozenset({"con", "prn", "aux", "nul", *_PORTS})
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # controls, bidi overrides, what has no shape
 
 

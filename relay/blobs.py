@@ -1,8 +1,8 @@
 """Sealed blobs over HTTP/1.1 on the public listener: ``PUT``, ``GET`` (with Range) and ``HEAD`` of ``/blob/<hash>``.
 
 The websocket carries messages; what is large goes here, where a slow transfer holds up nobody's conversation. Whoever
-asks shows a ticket (``relay.tickets``). Which account a blob belongs to matters for the quota only: who knows the hash of
-a sealed blob may read it, and has learnt it inside the encryption.
+asks shows a ticket (``relay.tickets``). Which account a blob belongs to matters for the quota only: who knows the hash
+of a sealed blob may read it, and has learnt it inside the encryption.
 
 At most ``BLOB_UPLOADS_MAX`` bodies are in memory, each at most a chunk; answers are read from the store and written to
 the socket piece by piece. A body counts when its hash was checked and it is durable.
@@ -176,6 +176,8 @@ class _Exchange:
         digest = bytes.fromhex(name[1].decode())
         if request.method == b"PUT":
             return await self._put(headers, digest, holder)
+        if not await self._skip_body():  # there should be none, and the request must be over for the next to begin
+            return Sentence(413, "a request to read has no body", last=True)
         return await self._get(headers, digest, head_only=request.method == b"HEAD")
 
     def _holder(self, headers: dict[bytes, bytes]) -> Holder | None:

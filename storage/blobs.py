@@ -4,8 +4,8 @@ Small ones lie in the database, larger ones are files of their own, named by the
 come and go in an order that leaves at worst a file without a row, never a row without a file:
 
 * *Put*: the file is whole and durable before its row is written. The writer's thread looks once more that it is there.
-* *Free*: the row goes, and the hash into ``blob_trash``, in one transaction; afterwards the writer's thread unlinks what
-  is in there and has no row. Both happen in that one thread, so that a put and a free of the same bytes cannot cross.
+* *Free*: the row goes, and the hash into ``blob_trash``, in one transaction; afterwards the writer's thread unlinks
+  what is in there and has no row. Both happen in that one thread, so a put and a free of the same bytes cannot cross.
 * At start, files without a row are removed (``sweep``).
 """
 
@@ -42,7 +42,7 @@ def over_quota(used: int, more: int, quota_bytes: int) -> Refused | None:
     """The refusal of ``more`` bytes beside ``used`` ones; None: there is room, or no quota (0)."""
     if not quota_bytes or used + more <= quota_bytes:
         return None
-    text = f"{used} of {quota_bytes} bytes of this account's files are in use; delete some, or ask the operator for more"
+    text = f"{used} of {quota_bytes} bytes for this account's files are in use; delete some, or ask the operator"
     return Refused(Code.QUOTA, text)
 
 
@@ -60,7 +60,9 @@ class SqlBlobs:
         """Store; again: its hour without references starts anew. Raises ``ValueError`` or ``StoreAway``."""
         await trio.to_thread.run_sync(check, digest, data)
         if quota_bytes and account is not None:
-            refusal = await self._engine.read(lambda connection: _room(connection, digest, len(data), account, quota_bytes))
+            refusal = await self._engine.read(
+                lambda connection: _room(connection, digest, len(data), account, quota_bytes)
+            )
             if refusal is not None:
                 return refusal
         is_file = len(data) > bounds.BLOB_FILE_BYTES
@@ -120,7 +122,7 @@ class SqlBlobs:
 
         def update(connection: Connection, now_ms: int) -> list[bool]:
             rows = sql.select_in(connection, "SELECT hash, n FROM blobs WHERE hash IN ({})", set(digests))
-            known = {digest: n for digest, n in rows}
+            known = {row[0]: row[1] for row in rows}
             changes = [(now_ms, n) for n in known.values()]
             sql.execute_each(connection, "UPDATE blobs SET added_ms = ? WHERE n = ?", changes)
             return [digest in known for digest in digests]

@@ -26,8 +26,8 @@ class Text(Body, frozen=True):
 class Media(Body, frozen=True):
     """A sealed file: chunks under content hashes, the key to open them, and what to show before they are there.
 
-    ``id`` is bound into every chunk; ``chunk`` is the plaintext size of all chunks but the last; ``hash`` is the SHA-256
-    of the whole file. ``thumbnail`` (an image) and ``blurhash`` are made by the sender, if at all.
+    ``id`` is bound into every chunk; ``chunk`` is the plaintext size of all chunks but the last; ``hash`` is the
+    SHA-256 of the whole file. ``thumbnail`` (an image) and ``blurhash`` are made by the sender, if at all.
     """
 
     id: MessageId
