@@ -151,15 +151,19 @@ class Files:
     async def resume(self, progress: OnProgress = ignore) -> list[bytes]:
         """Go on with the uploads that an earlier run of this client began; the ids of their messages.
 
-        One whose file has changed or gone is forgotten. Raises ``FileRefused``.
+        One whose file has changed or gone is forgotten. Raises ``FileRefused`` when all others are through.
         """
-        ids = []
+        ids, refusal = [], None
         for upload in await trio.to_thread.run_sync(self._shelf.uploads):
             if upload.id not in self._running:
                 try:
                     ids.append(await self._upload(upload, ask=True, progress=progress))
                 except FileError:
                     await self.forget(upload.id)
+                except FileRefused as error:
+                    refusal = error
+        if refusal is not None:
+            raise refusal
         return ids
 
     async def forget(self, upload_id: bytes) -> None:

@@ -83,7 +83,7 @@ class GetBlob(Params, frozen=True):
 
 
 class Ticket(Params, frozen=True):
-    """``blobs.ticket``: a ticket for ``/blob/<hash>`` over HTTP (SPEC 10). Result: (ticket, expires_ms)."""
+    """``blobs.ticket``: a ticket for ``/blob/<hash>`` over HTTP (7.5). Result: (ticket, expires_ms)."""
 
 
 class RenewBlobs(Params, frozen=True):

@@ -137,8 +137,8 @@ class SqlBlobs:
         """In the writer's thread, between transactions. What fails stays in the trash."""
         with suppress(DBAPIError, OSError), connection.begin():
             rows = connection.exec_driver_sql(
-                "SELECT t.hash, b.n FROM blob_trash t LEFT JOIN blobs b ON b.hash = t.hash LIMIT ?",
-                (bounds.TRASH_FILES,),
+                "SELECT t.hash, b.n FROM blob_trash t LEFT JOIN blobs b ON b.hash = t.hash WHERE t.hash > ? LIMIT ?",
+                (b"", bounds.TRASH_FILES),
             ).fetchall()
             for digest, n in rows:
                 if n is None:
@@ -157,7 +157,7 @@ async def empty_trash(engine: Engine) -> None:
 
 
 def _trash(connection: Connection) -> int:
-    return int(connection.exec_driver_sql("SELECT count(*) FROM blob_trash").scalar_one())
+    return int(connection.exec_driver_sql("SELECT count(*) FROM blob_trash WHERE hash > ?", (b"",)).scalar_one())
 
 
 def _used(connection: Connection, account: bytes) -> int:

@@ -1,10 +1,11 @@
-"""Files, proved: a large one up and down while the relay is killed; the quota; what retention gives back to the disk."""
+"""Files, proved: a large one up and down while the relay is killed; the quota; what retention gives the disk back."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import random
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -70,11 +71,7 @@ class Peaks:
         """Look again and again; VmHWM is kept by the kernel, so nothing is missed in between."""
         while True:
             pid = None if process.process is None else process.process.pid
-            try:
-                text = Path(f"/proc/{pid}/status").read_text()
-            except OSError:
-                text = ""  # it was killed just now
-            for line in text.splitlines():
+            for line in await trio.to_thread.run_sync(_status, pid):
                 if line.startswith("VmHWM:"):
                     self.highest[name] = max(self.highest.get(name, 0.0), int(line.split()[1]) / 1024)
             await trio.sleep(0.05)
@@ -103,7 +100,8 @@ class Stage:
 
     async def said(self, person: Mover, message_id: str) -> None:
         """Wait until a message has reached somebody."""
-        await person.until(lambda: any(line.id == message_id for line in person.lines(self.topic)), "the message", STEP_S)
+        lines = person.lines
+        await person.until(lambda: any(line.id == message_id for line in lines(self.topic)), "the message", STEP_S)
 
 
 @asynccontextmanager
@@ -135,6 +133,13 @@ async def open_stage(settings: str = "") -> AsyncIterator[Stage]:
             nursery.cancel_scope.cancel()
 
 
+def _status(pid: int | None) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return []  # it was killed just now
+
+
 def random_file(path: Path, size: int, seed: int) -> str:
     """Write a file of random bytes; its SHA-256."""
     source, whole = random.Random(seed), hashlib.sha256()
@@ -158,8 +163,6 @@ def disk_bytes(folder: Path) -> int:
 
 
 def _free_mib(folder: Path) -> int:
-    import shutil
-
     return shutil.disk_usage(folder).free >> 20
 
 
@@ -250,8 +253,7 @@ async def quota_and_retention(seed: int) -> dict[str, Any]:
         before = disk_bytes(stage.blobs)
         check(size <= before <= quota, f"{before} bytes on disk under a quota of {quota}")
         with trio.fail_after(STEP_S):
-            while not (freed := _freed(stage.relay.log) - earlier):
-                await trio.sleep(0.2)
+            freed = await _next_freed(stage.relay.log, earlier)
         after = disk_bytes(stage.blobs)
         check(before - after == freed, f"retention says that it freed {freed} bytes; the disk says {before - after}")
         missing = await stage.bob.end(
@@ -261,6 +263,13 @@ async def quota_and_retention(seed: int) -> dict[str, Any]:
         third = await stage.alice.end(await stage.alice.begin("send-file", topic=stage.topic, path=str(paths[1])))
         check("id" in third, f"freed room is still taken: {third.get('error')}")
     return {"quota MiB": quota >> 20, "bytes on disk before": before, "freed": freed, "bytes on disk after": after}
+
+
+async def _next_freed(log: Path, earlier: int) -> int:
+    """Wait until retention claims more than ``earlier`` bytes; by how much."""
+    while not (freed := _freed(log) - earlier):  # noqa: ASYNC110 - another process writes the log
+        await trio.sleep(0.2)
+    return freed
 
 
 def _freed(path: Path) -> int:

@@ -11,12 +11,13 @@ down_revision = None
 
 def upgrade() -> None:
     """Make the tables."""
-    _people_and_blobs()
+    _accounts_and_blobs()
+    _people()
     _logs()
     _of_members_and_devices()
 
 
-def _people_and_blobs() -> None:
+def _accounts_and_blobs() -> None:
     op.create_table(
         "accounts",
         sa.Column("n", sa.Integer(), nullable=False),
@@ -65,6 +66,9 @@ def _people_and_blobs() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_blob_refs_blob", "blob_refs", ["blob"], unique=False)
+
+
+def _people() -> None:
     op.create_table(
         "devices",
         sa.Column("n", sa.Integer(), nullable=False),
