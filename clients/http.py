@@ -69,10 +69,10 @@ class HttpConnection:
         if self._stream is None:
             with trio.fail_after(L.HANDSHAKE_MS / 1000):
                 stream: trio.abc.Stream = await trio.open_tcp_stream(self._host, self._port)
+                self._http = h11.Connection(h11.CLIENT)
                 if self._secure:
-                    context = ssl.create_default_context()
-                    stream = trio.SSLStream(stream, context, server_hostname=self._host, https_compatible=True)
-                self._stream, self._http = stream, h11.Connection(h11.CLIENT)
+                    stream = await _secured(stream, self._host)
+                self._stream = stream
         return self._stream
 
     async def _exchange(
@@ -113,3 +113,15 @@ class HttpConnection:
                 return event
             with trio.fail_after(L.STALLED_MS / 1000):
                 self._http.receive_data(bytes(await stream.receive_some(_RECEIVE_BYTES)))
+
+
+async def _secured(stream: trio.abc.Stream, host: str) -> trio.abc.Stream:
+    """TLS over a stream, which is closed where that fails."""
+    context = ssl.create_default_context()
+    secure = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+    try:
+        await secure.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return secure
