@@ -20,16 +20,19 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import trio
 
 from clients import account as accounts
 from clients import records as R
+from clients.blobs import BlobTransport
 from clients.connection import Link, LinkDown, LinkStatistics
 from clients.conversations import Conversation
 from clients.directory import CannotAdd
 from clients.engine import Engine
 from clients.events import AnyEvent, AnyNotice, Event, decode_event
+from clients.files import Files, OnProgress, ignore
 from clients.journal import JournalStatistics
 from clients.keeper import Keeper
 from clients.outbox import OutboxStatistics
@@ -39,6 +42,7 @@ from clients.vault import Vault
 from protocol.frames import Role
 from protocol.identity import DeviceList, open_signed, safety_number
 from protocol.ids import Entropy, TopicKind, group_topic, pair_topic
+from protocol.messages.chat import Media
 from protocol.requests import ClaimHandle, GetHandle
 
 OUTBOX_ROWS_MAX = 2000  # `send` waits above this many unsent rows
@@ -92,6 +96,8 @@ class Client:
         self.url = url
         self.engine = Engine(vault, self._publish, clock_ms, entropy)
         self._keeper = Keeper(url, self.engine, self._notify)
+        transport = BlobTransport(url, self.wait_connected, clock_ms)
+        self.files = Files(self.engine, transport, self.room_to_send, self._check_keys)
         self.news = trio.Event()  # set, and replaced, whenever something was told
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
 
@@ -288,6 +294,13 @@ class Client:
         self.engine.shelf.save(talk)
         self.engine.plan(talk, plan, quiet=True)
         await self.engine.shelf.journal.flushed()
+
+    async def download(self, media: Media, to: Path, *, progress: OnProgress = ignore) -> Path:
+        """Fetch a file that a message describes; see ``Files.download``."""
+        return await self.files.download(media, to, progress)
+
+    def _check_keys(self, topic: bytes) -> None:
+        self.conversation(topic).check_keys()
 
     async def room_to_send(self) -> None:
         """Wait while the outbox is full."""

@@ -25,10 +25,25 @@ from clients.sealing import seal_box
 from clients.shelf import Shelf
 from clients.vault import Vault
 from protocol import limits as L
-from protocol.codec import decode_struct
+from protocol.codec import decode_struct, encode_struct
 from protocol.content import Reference, decode_content, encode_content
 from protocol.errors import Code
-from protocol.frames import Ack, AnyFrame, Closed, Err, Evt, Flag, Gap, Live, Msg, Ok, Sub, SubResult, Subscription
+from protocol.frames import (
+    Ack,
+    AnyFrame,
+    Bundle,
+    Closed,
+    Err,
+    Evt,
+    Flag,
+    Gap,
+    Live,
+    Msg,
+    Ok,
+    Sub,
+    SubResult,
+    Subscription,
+)
 from protocol.ids import Entropy, inbox_topic
 from protocol.messages import Body, compose
 from protocol.messages.key import Readmit
@@ -74,11 +89,15 @@ class Engine:
         """What to put into a content as the last entry that we have read; None before the first."""
         return Seen(talk.generation, talk.cursor, talk.chain) if talk.cursor else None
 
-    def say(self, talk: R.Conversation, content: bytes, *, flags: int = 0, ttl: int = 0, quiet: bool = False) -> bytes:
-        """Queue a content for a conversation; its message id."""
+    def say(
+        self, talk: R.Conversation, content: bytes, *, flags: int = 0, ttl: int = 0, quiet: bool = False,
+        blobs: tuple[bytes, ...] = (),
+    ) -> bytes:  # fmt: skip
+        """Queue a content for a conversation; its message id. The relay keeps ``blobs`` as long as the message."""
         row = R.Outgoing(
-            self.shelf.next_number(), talk.topic, self.shelf.new_id(), Work.MESSAGE, flags, content, ttl, quiet=quiet
-        )
+            self.shelf.next_number(), talk.topic, self.shelf.new_id(), Work.MESSAGE, flags, content, ttl,
+            bundle=encode_struct(Bundle(blobs=blobs)) if blobs else None, quiet=quiet,
+        )  # fmt: skip
         self.outbox.queue(row)
         return row.id
 

@@ -19,6 +19,7 @@ LISTS: Final = "lists"  # by account: newest verified device list
 CONTACTS: Final = "contacts"  # by account
 TOKENS: Final = "tokens"  # by account: what shows it that we are its contact
 BLOCKS: Final = "blocks"  # by account
+UPLOADS: Final = "uploads"  # by file id: begun, and not yet queued as a message
 META: Final = "meta"  # one row each: identity, inbox
 
 
@@ -141,6 +142,23 @@ class Outgoing(_Hidden, msgspec.Struct):
     stored_offset: int | None = None  # OK came; the echo is awaited
     quiet: bool = False  # receipts and the like: no Stored event
     token: bytes | None = None  # BOX: shows its receiver that we are a contact
+
+
+class Upload(_Hidden, msgspec.Struct, frozen=True):
+    """A file on its way to the relay. Sealing it again gives the same chunks, so the relay knows which are up."""
+
+    id: bytes
+    key: bytes
+    topic: bytes
+    path: str
+    size: int
+    mtime_ns: int
+    chunk: int
+    name: str
+    mime: str
+    caption: str = ""
+    thumbnail: bytes = b""
+    blurhash: str = ""
 
 
 class Package(_Hidden, msgspec.Struct, frozen=True):

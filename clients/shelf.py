@@ -99,6 +99,10 @@ class Shelf:
         candidates = (*talk.roster, *self.contacts, *self.lists)
         return next((a for a in candidates if pair_topic(self.account, a) == talk.topic), None)
 
+    def uploads(self) -> list[R.Upload]:
+        """Files that were begun and are not queued yet. Reads the vault."""
+        return self._all(R.UPLOADS, R.Upload)
+
     # -- saving --------------------------------------------------------------------------------------------------------
     def save(self, talk: R.Conversation) -> None:
         """Write a conversation with the next transaction."""

@@ -227,7 +227,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Bundle(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a commit brings along. All of it happens in the commit's transaction, or none."""
+    """What an entry brings along, in its transaction or not at all. Only a commit brings more than ``blobs``."""
 
     create: Create | None = None
     read_from: UInt = 0  # offset after which the added may read: the anchor that the Welcome states

@@ -83,6 +83,16 @@ class GetBlob(Params, frozen=True):
     hash: Key
 
 
+class Ticket(Params, frozen=True):
+    """``blobs.ticket``: a ticket for ``/blob/<hash>`` over HTTP (7.5). Result: (ticket, expires_ms)."""
+
+
+class RenewBlobs(Params, frozen=True):
+    """``blobs.renew``: start the hour of uploads that nothing names anew. Result: which of them are stored (bools)."""
+
+    hashes: Annotated[tuple[Key, ...], Meta(max_length=L.BLOB_RENEW_MAX)]
+
+
 class GetHeads(Params, frozen=True):
     """``topics.heads``: heads of topics. Result: list of frames.SubResult (tid 0; code 404 where not yours)."""
 
@@ -158,6 +168,8 @@ METHODS: Final[dict[str, type[Params]]] = {
     "keypackages.claim": ClaimKeyPackages,
     "blobs.put": PutBlob,
     "blobs.get": GetBlob,
+    "blobs.ticket": Ticket,
+    "blobs.renew": RenewBlobs,
     "topics.heads": GetHeads,
     "topics.members": GetMembers,
     "topics.reserve": Reserve,

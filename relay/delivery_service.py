@@ -19,7 +19,7 @@ from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason, RemoteProtocolError
 from protocol.frames import Evt, Frame, Req, SubResult
 from protocol.identity import DeviceList, IdentityError
-from protocol.limits import KEY_PACKAGES_LOW, LIST_TOPICS_MAX, MESSAGE_BYTES_MAX
+from protocol.limits import BLOB_RESERVE_BYTES, KEY_PACKAGES_LOW, LIST_TOPICS_MAX, MESSAGE_BYTES_MAX
 from relay.bounds import CLAIM_DEVICES_MAX, RETRY_MS
 from relay.context import Relay
 from relay.parcels import Parcels
@@ -180,13 +180,24 @@ class DeliveryService:
         """``blobs.put``"""
         if hashlib.sha256(params.data).digest() != params.hash:
             return Refused(Code.FRAME, "blobs.put: the hash is not the SHA-256 of the data")
-        await self._store.blobs.put(params.hash, params.data)
-        return Answer(NIL)
+        quota = self._relay.settings.blob_quota_bytes
+        room = quota + BLOB_RESERVE_BYTES if quota else 0
+        refusal = await self._store.blobs.put(params.hash, params.data, account=client.account, quota_bytes=room)
+        return refusal or Answer(NIL)
 
     async def get_blob(self, client: Client, params: R.GetBlob) -> Answer | Refused:
         """``blobs.get``"""
         data = await self._store.blobs.get(params.hash)
-        return Refused(Code.NOT_FOUND, "no such blob") if data is None else Answer(encode_struct(data))
+        return Refused(Code.NOT_FOUND, "no such blob") if data is None else self._fitting(data)
+
+    async def ticket(self, client: Client, params: R.Ticket) -> Answer | Refused:
+        """``blobs.ticket``"""
+        ticket, life_ms = self._relay.tickets.issue(client.account, client.device)
+        return Answer(encode_struct((ticket, self._relay.clock_ms() + life_ms)))
+
+    async def renew_blobs(self, client: Client, params: R.RenewBlobs) -> Answer | Refused:
+        """``blobs.renew``"""
+        return Answer(encode_struct(await self._store.blobs.renew(params.hashes)))
 
     # -- topics --------------------------------------------------------------------------------------------------------
     async def heads(self, client: Client, params: R.GetHeads) -> Answer | Refused:
@@ -251,6 +262,8 @@ _METHODS: Final[dict[str, Method]] = {
     "keypackages.claim": DeliveryService.claim_key_packages,
     "blobs.put": DeliveryService.put_blob,
     "blobs.get": DeliveryService.get_blob,
+    "blobs.ticket": DeliveryService.ticket,
+    "blobs.renew": DeliveryService.renew_blobs,
     "topics.heads": DeliveryService.heads,
     "topics.members": DeliveryService.members,
     "topics.reserve": DeliveryService.reserve,

@@ -91,7 +91,7 @@ def _stored(frame: Pub, facts: Facts) -> Append | Refused:
     if flags & Flag.RESET and not flags & Flag.COMMIT:
         return _bad("RESET belongs to a COMMIT")
     if bundle is not None and not flags & Flag.COMMIT and (bundle.welcomes or bundle.read_from):
-        return _bad("Welcomes and read_from come with a commit only")
+        return _bad("Welcomes and read_from come with a commit only; another entry may name blobs")
     access: AccessChange | None = None
     erases = 0
     if flags & Flag.ACCESS and flags & Flag.ERASE:

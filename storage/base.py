@@ -298,11 +298,36 @@ class KeyPackages(Protocol):
 
 
 class Blobs(Protocol):
-    """Sealed bytes under their SHA-256."""
+    """Sealed bytes under their SHA-256. Whoever uploads a blob first pays for it as long as it lives."""
 
-    async def put(self, digest: bytes, data: bytes) -> None: ...
+    async def put(
+        self, digest: bytes, data: bytes, *, account: bytes | None = None, quota_bytes: int = 0
+    ) -> Refused | None:
+        """Store; again: its hour without references starts anew. Raises ``ValueError`` if the hash is another.
 
-    async def get(self, digest: bytes) -> bytes | None: ...
+        ``quota_bytes``: what living blobs of ``account`` may hold together (0: no bound); beyond it Refused(QUOTA).
+        Durable on return."""
+        ...
+
+    async def get(self, digest: bytes) -> bytes | None:
+        """The bytes; None: unknown, or freed."""
+        ...
+
+    async def size(self, digest: bytes) -> int | None:
+        """How many bytes there are to read; None: unknown, or freed."""
+        ...
+
+    async def read(self, digest: bytes, start: int, count: int) -> bytes | None:
+        """At most ``count`` bytes from ``start``; None: unknown, or freed meanwhile."""
+        ...
+
+    async def renew(self, digests: Sequence[bytes]) -> list[bool]:
+        """Which of them are stored; the hour without references of those starts anew."""
+        ...
+
+    async def used(self, account: bytes) -> int:
+        """Bytes of the living blobs that an account pays for."""
+        ...
 
 
 class Contacts(Protocol):

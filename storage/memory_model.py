@@ -33,6 +33,7 @@ class Blob:
     data: bytes
     added_ms: int
     refs: set[tuple[bytes, int]] = field(default_factory=set)
+    account: bytes | None = None  # who uploaded it first
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from protocol.frames import Role
 from protocol.ids import TopicKind, inbox_topic
 from protocol.limits import KEY_PACKAGES_MAX
 from storage.base import Account, Appended, Claimed, Login, Refused
-from storage.blobs import check
+from storage.blobs import check, over_quota
 from storage.facts import Member, Stored, TopicFacts
 from storage.lists import Publication, announce, judge
 from storage.logins import next_login
@@ -154,18 +154,52 @@ class MemoryBlobs:
     def __init__(self, store: Model) -> None:
         self._store = store
 
-    async def put(self, digest: bytes, data: bytes) -> None:
+    async def put(
+        self, digest: bytes, data: bytes, *, account: bytes | None = None, quota_bytes: int = 0
+    ) -> Refused | None:
         """Raises ``ValueError`` if the hash is another."""
         check(digest, data)
         await trio.lowlevel.checkpoint()
-        blob = self._store.heap.setdefault(digest, Blob(data, 0))
+        payer = account if account in self._store.people else None
+        if digest not in self._store.heap:
+            refusal = over_quota(self._used(payer), len(data), quota_bytes)
+            if refusal is not None:
+                return refusal
+        blob = self._store.heap.setdefault(digest, Blob(data, 0, account=payer))
         blob.added_ms = self._store.clock_ms()
+        return None
 
     async def get(self, digest: bytes) -> bytes | None:
         """None: unknown, or freed."""
         await trio.lowlevel.checkpoint()
         blob = self._store.heap.get(digest)
         return blob.data if blob is not None else None
+
+    async def size(self, digest: bytes) -> int | None:
+        """None: unknown, or freed."""
+        data = await self.get(digest)
+        return None if data is None else len(data)
+
+    async def read(self, digest: bytes, start: int, count: int) -> bytes | None:
+        """None: unknown, or freed."""
+        data = await self.get(digest)
+        return None if data is None else data[start : start + count]
+
+    async def renew(self, digests: Sequence[bytes]) -> list[bool]:
+        """Which of them are stored."""
+        await trio.lowlevel.checkpoint()
+        for digest in digests:
+            if digest in self._store.heap:
+                self._store.heap[digest].added_ms = self._store.clock_ms()
+        return [digest in self._store.heap for digest in digests]
+
+    async def used(self, account: bytes) -> int:
+        """Bytes of the living blobs that an account pays for."""
+        await trio.lowlevel.checkpoint()
+        return self._used(account)
+
+    def _used(self, account: bytes | None) -> int:
+        return sum(len(blob.data) for blob in self._store.heap.values() if account and blob.account == account)
 
 
 class MemoryContacts:

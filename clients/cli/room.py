@@ -11,10 +11,11 @@ from clients.client import Client
 from clients.conversations import Conversation
 from clients.devices.code import is_invite, read_invite
 from clients.events import AnyEvent, Delivered, Received
+from clients.filenames import safe_name
 from protocol.errors import ChappeError, RemoteProtocolError
 from protocol.ids import TopicKind
 from protocol.messages import Unknown, parse
-from protocol.messages.chat import Text
+from protocol.messages.chat import Media, Text
 
 
 class NotFound(ChappeError):
@@ -147,6 +148,17 @@ def _plain(value: object) -> object:
     return value
 
 
+def size_text(size: int) -> str:
+    """A number of bytes for people."""
+    if size < 1000:
+        return f"{size} bytes"
+    value, units = size / 1000, iter(("kB", "MB"))
+    unit = next(units)
+    while value >= 1000 and unit != "MB":
+        value, unit = value / 1000, next(units)
+    return f"{value:.1f} {unit}"
+
+
 def describe(content: bytes) -> dict[str, Any]:
     """Type and readable text of a content."""
     try:
@@ -158,6 +170,9 @@ def describe(content: bytes) -> dict[str, Any]:
         return {"type": body.type, "text": message.fallback}
     text = body.text if isinstance(body, Text) else message.content.fb
     result: dict[str, Any] = {"type": message.content.t, "text": text}
+    if isinstance(body, Media):
+        result["text"] = f"[{safe_name(body.name)}, {size_text(body.size)}] {body.caption}".rstrip()
+        result["media"] = {"name": body.name, "mime": body.mime, "size": body.size, "hash": body.hash.hex()}
     if message.content.re is not None:
         result["re"] = message.content.re.id.hex()
     if message.content.rp is not None:

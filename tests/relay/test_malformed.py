@@ -11,7 +11,7 @@ from tests.support.lab import open_lab, settle
 async def test_a_malformed_frame_in_a_batch_leaves_nobody_without_an_answer() -> None:
     async with open_lab() as lab:
         client = await lab.register(lab.person("alice"))
-        heads = (15, 3, "topics.heads", [[]])
+        heads: tuple[int, int, str, list[list[bytes]]] = (15, 3, "topics.heads", [[]])
         client.connection.on_message(encode_struct((heads, (13, 4, b"short"), (13, 0, b"short"), (8, 5, []))))
         await settle()
         assert {(err.rid, err.code, err.retry_ms is None) for err in client.got(F.Err)} == {
