@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import trio
 
 from clients.client import Client, open_client
 from clients.conversations import Conversation
 from clients.directory import CannotAdd
-from clients.events import AnyEvent, Received
+from clients.events import Received
 from clients.vault import Secret, Vault
 from protocol.messages import parse
 from protocol.messages.chat import Media
@@ -36,12 +35,11 @@ class Post:
     async def arrived(self) -> Media:
         """Wait until bob has a file's message."""
         with trio.fail_after(TIMEOUT_S):
-            async with aclosing(_events(self.bob)) as events:
-                async for event in events:
-                    if isinstance(event, Received):
-                        body = parse(event.content).body
-                        if isinstance(body, Media):
-                            return body
+            async for event in self.bob.events():
+                if isinstance(event, Received):
+                    body = parse(event.content).body
+                    if isinstance(body, Media):
+                        return body
         raise AssertionError
 
 
@@ -55,11 +53,6 @@ async def open_person(url: str, folder: Path, name: str) -> AsyncIterator[Client
             yield client
     finally:
         vault.close()
-
-
-def _events(client: Client) -> AsyncGenerator[AnyEvent, None]:
-    """All events, to be closed."""
-    return cast("AsyncGenerator[AnyEvent, None]", client.events())
 
 
 async def _pair(ann: Client, bob: Client) -> Conversation:
@@ -82,8 +75,7 @@ async def open_post(folder: Path, settings: Settings = TEST_SETTINGS) -> AsyncIt
         with trio.fail_after(TIMEOUT_S):
             talk = await _pair(ann, bob)
             await talk.send("hello")
-            async with aclosing(_events(bob)) as events:
-                async for event in events:
-                    if isinstance(event, Received):
-                        break
+            async for event in bob.events():
+                if isinstance(event, Received):
+                    break
         yield Post(relay, ann, bob, talk, folder)
