@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from clients import records as R
 from clients.care import caring
 from clients.commits import Commits, accounts_of
@@ -77,7 +75,7 @@ class Engine:
         self.receiver.send = lambda talk, body, re: self._answer(talk, body, re)
         self.receiver.send_box = self.send_box
         self.receiver.doubt = self.directory.ran_out
-        self.inbox.resend = self._resend
+        self.inbox.resend = lambda talk, content: self.say(talk, encode_content(content))
         self.inbox.locked = lambda topic: self.receiver.roster_changed(topic)
         self.event: Callable[[Evt], None] = lambda evt: None
         self.restart: Callable[[], None] = lambda: None  # the relay broke order: connect anew
@@ -109,10 +107,6 @@ class Engine:
     def _answer(self, talk: R.Conversation, body: Body, re: bytes | None) -> None:
         if not self.shelf.is_silent(talk):
             self.say(talk, compose(body, re=None if re is None else Reference(re)), quiet=True)
-
-    def _resend(self, talk: R.Conversation, content: bytes, old: bytes) -> None:
-        """The same content again, naming the message it stands for."""
-        self.say(talk, encode_content(msgspec.structs.replace(decode_content(content), rp=old)))
 
     def acknowledge(self, topic: bytes) -> None:
         """Queue a receipt for everything read so far; one that was not sealed yet is replaced."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from clients import records as R
 from clients.commits import Commits, accounts_of, identity_of, split
 from clients.connection import Link, Refusal
@@ -19,7 +21,7 @@ from clients.records import Status, Work
 from clients.sealing import open_box
 from clients.shelf import Shelf
 from protocol.codec import decode_struct
-from protocol.content import decode_content
+from protocol.content import Content, decode_content
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Flag, Gap, Msg, WelcomeHeader
 from protocol.messages import parse
@@ -58,7 +60,7 @@ class Inbox:
         self.first_joined: Joining = _nobody_cares
         self.token: Callable[[bytes, bytes], None] = lambda account, token: None
         self.linked: Callable[[bytes], None] = lambda device: None  # a new device of ours has key packages
-        self.resend: Callable[[R.Conversation, bytes, bytes], None] = lambda talk, content, old: None
+        self.resend: Callable[[R.Conversation, Content], object] = lambda talk, content: None
 
     # -- entries -------------------------------------------------------------------------------------------------------
     def entry(self, msg: Msg) -> bool:
@@ -239,8 +241,15 @@ class Inbox:
         events = [decode_event(value, seq) for seq, value in self._shelf.vault.recent(failed.topic, RESEND_LOOKBACK)]
         said = [(row.id, row.content) for row in rows if not row.quiet]
         said += [(event.id, event.content) for event in events if isinstance(event, Received) and event.mine]
-        if any(decode_content(content).rp == failed.id for _, content in said):
+        contents = {message_id: decode_content(content) for message_id, content in said}
+        wanted = contents.pop(failed.id, None)
+        if wanted is None or _again(failed.id, wanted) in contents.values():
             return
-        for message_id, content in said:
-            if message_id == failed.id:
-                self.resend(talk, content, failed.id)
+        if any(_again(message_id, content) == wanted for message_id, content in contents.items()):
+            return  # it is one said again: somebody who opens neither is not helped by a third
+        self.resend(talk, _again(failed.id, wanted))
+
+
+def _again(old: bytes, content: Content) -> Content:
+    """A content said again: it names the message it stands for, unless it stands for one already (an edit)."""
+    return content if content.rp is not None else msgspec.structs.replace(content, rp=old)

@@ -170,12 +170,13 @@ class Receiver:
             return  # told by the archive that came with this device
         if isinstance(body, Unknown) and body.must_answer:
             self.send(talk, Unsupported(t=body.type, v=body.version), msg.id)
+        mine = msg.device == self._shelf.device.public  # said with a copy of this vault
         doubt = self._shelf.doubts.get((msg.account, msg.device)) or self.doubt(msg.account)
         self._shelf.journal.tell(Received(
             topic=talk.topic, offset=msg.offset, id=msg.id, account=msg.account, device=msg.device, ts=msg.ts,
-            content=content, doubt=doubt,
+            content=content, mine=mine, doubt=doubt,
         ))  # fmt: skip
-        if len(talk.roster) <= L.DELIVERED_MEMBERS_MAX:
+        if not mine and len(talk.roster) <= L.DELIVERED_MEMBERS_MAX:
             self.receipt_due(talk.topic)
 
     def _receipt(self, talk: R.Conversation, msg: Msg, body: Body) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,3 +65,20 @@ def _redis_binary() -> Path:
     if binary is None:
         missing("redis-server", "install it, or set CHAPPE_TEST_REDIS to the URL of one that tests may use")
     return binary
+
+
+def _our_loggers() -> list[logging.Logger]:
+    """The loggers of this project that exist by now."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "chappe"]
+    return [logging.getLogger(name) for name in ["chappe", *names]]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Programs set logging up, and libraries switch it off: neither may outlive the test."""
+    before = {logger: (list(logger.handlers), logger.level, logger.propagate) for logger in _our_loggers()}
+    yield
+    for logger in _our_loggers():
+        handlers, level, propagate = before.get(logger, ([], logging.NOTSET, True))
+        logger.handlers[:], logger.propagate, logger.disabled = handlers, propagate, False
+        logger.setLevel(level)

@@ -1,8 +1,8 @@
-"""People who do not play by the rules: commits, key packages and Welcomes that honest clients never make."""
+"""Those who do not play by the rules: commits and Welcomes that honest clients never make; a lying relay."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,13 +14,14 @@ from clients.commits import identity_of, split
 from clients.conversations import Conversation
 from clients.sealing import seal_tree
 from protocol.codec import encode_struct
-from protocol.frames import AccessChange, Bundle, Flag, Pub, Role
+from protocol.frames import AccessChange, AnyFrame, Bundle, Flag, Msg, Pub, Role
 from protocol.identity import SigningKey
 from protocol.ids import TopicKind
 from protocol.mls import CannotOpen, Group, generate_key_package
 from protocol.position import authenticated_data
 from tests.protocol.mls.rogue import without
 from tests.support.clients import World, entropy_of
+from tests.support.relay_model import Wire
 
 NO_CHANGE = AccessChange()
 STRANGER = SigningKey(bytes([77]) * 32)
@@ -111,3 +112,19 @@ def cannot_open(client: Client, topic: bytes) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Group, "apply", failing)
         yield
+
+
+Change = Callable[[Msg], tuple[AnyFrame, ...]]
+
+
+def to(world: World, name: str, change: Change, *, where: Callable[[Msg], bool] = lambda msg: True) -> None:
+    """From now on the relay changes conversation entries for one member."""
+    inboxes = {client.engine.shelf.inbox_topic for client in world.clients.values()}
+
+    def tamper(wire: Wire, frame: AnyFrame) -> tuple[AnyFrame, ...]:
+        if wire.owner != name or not isinstance(frame, Msg) or not where(frame):
+            return (frame,)
+        topic = next(topic for topic, tid in world.relay.tids.items() if tid == frame.tid)
+        return (frame,) if topic in inboxes else change(frame)
+
+    world.relay.tamper = tamper

@@ -34,11 +34,11 @@ from clients.events import AnyNotice, Event, Received, decode_event
 from clients.tasks import sole
 from clients.vault import Batch, Vault, VaultError
 from protocol import limits
-from protocol.frames import AnyFrame
+from protocol.frames import AnyFrame, Err, Flag, Pub
 from protocol.ids import Entropy
 from protocol.messages import parse
 from protocol.messages.chat import Text
-from tests.support.relay_model import RelayModel, Wire
+from tests.support.relay_model import Judge, RelayModel, Wire
 
 START_MS = 1_750_000_000_000
 E = TypeVar("E", bound=Event)
@@ -330,7 +330,35 @@ async def group_of(world: World, *names: str, title: str = "friends") -> tuple[l
     return clients, talk
 
 
-__all__ = [
-    "START_MS", "AnyFrame", "MemoryVault", "World", "agree", "clock_ms", "entropy_of", "events_of", "group_of",
-    "open_world", "said", "talk_of", "texts",
-]  # fmt: skip
+# -- what goes over the wire -------------------------------------------------------------------------------------------
+SPOKEN = [f"message {number}" for number in range(5)]
+
+
+def pubs(world: World, name: str, ids: list[bytes]) -> list[Pub]:
+    """What the relay heard under these ids."""
+    return [pub for pub in world.heard(name, Pub) if pub.id in ids]
+
+
+def loses(name: str, *types: type[AnyFrame]) -> Callable[[Wire, AnyFrame], tuple[AnyFrame, ...]]:
+    """Frames of these types do not reach somebody."""
+    return lambda wire, frame: () if wire.owner == name and isinstance(frame, types) else (frame,)
+
+
+def honest(wire: Wire, frame: AnyFrame) -> tuple[AnyFrame, ...]:
+    """No tampering."""
+    return (frame,)
+
+
+async def say(talk: Conversation, *spoken: str) -> list[bytes]:
+    """Say several things at once; their ids."""
+    return [await talk.send(text) for text in spoken]
+
+
+def refuse(name: str, *errors: Err) -> Judge:
+    """A judge that refuses somebody's next messages, one after the other."""
+    left = list(errors)
+
+    def judge(wire: Wire, pub: Pub) -> Err | None:
+        return left.pop(0) if left and wire.owner == name and not pub.flags & Flag.SEALED else None
+
+    return judge

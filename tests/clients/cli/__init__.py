@@ -1,1 +1,1 @@
-"""Tests of the verbs of clients."""
+"""The verbs of clients, one file for each."""
