@@ -318,11 +318,13 @@ async def open_link(url: str, clock_ms: Callable[[], int]) -> AsyncIterator[Link
     if not _is_address(url):
         raise LinkDown(f"{url} is no address of a relay, like ws://127.0.0.1:7420/ws", final=True)
     down: LinkDown | None = None
+    stream: trio.abc.AsyncResource | None = None
     try:
         async with open_websocket_url(
             url, subprotocols=[SUBPROTOCOL], max_message_size=L.MESSAGE_BYTES_MAX, message_queue_size=64,
             connect_timeout=L.HANDSHAKE_MS / 1000, disconnect_timeout=2,
         ) as socket:  # fmt: skip
+            stream = getattr(socket, "_stream", None)
             try:
                 if socket.subprotocol != SUBPROTOCOL:
                     raise LinkDown(f"{url} is no Chappe relay (it does not speak {SUBPROTOCOL})")
@@ -336,6 +338,11 @@ async def open_link(url: str, clock_ms: Callable[[], int]) -> AsyncIterator[Link
         if isinstance(error, ConnectionClosed):
             raise _closed(error) from None
         raise LinkDown(f"{url} cannot be reached: {_cause(error)}") from None
+    finally:
+        # trio-websocket leaves the TCP socket to the garbage collector where the close handshake was not finished.
+        if stream is not None:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
 
 
 def _cause(error: BaseException) -> str:

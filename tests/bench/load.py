@@ -1,8 +1,7 @@
 """A load of stored messages over real websockets: a closed loop of pipelined PUBs, as a process of its own.
 
 ``python -m tests.bench.load URL SECONDS CONNECTIONS WAITING``; prints one JSON line. Each connection founds a topic of
-its own and keeps WAITING/CONNECTIONS PUBs of 300 bytes unanswered, sent as batches. Bodies are random: no relay
-can tell.
+its own and keeps WAITING/CONNECTIONS PUBs of 300 bytes unanswered, sent as batches of random bodies.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from clients.client import Client
-from clients.events import Joined, Locked, Missing
+from clients.events import Joined, Locked, Missing, Unreadable
 from protocol.errors import Code
 from protocol.frames import Err, GapReason, Pub
-from tests.support.clients import SPOKEN, agree, events_of, group_of, open_world, refuse, say, texts
+from tests.support.clients import SPOKEN, agree, events_of, group_of, open_world, refuse, say, talk_of, texts
 from tests.support.relay_model import Wire
 
 LATER = Err(0, Code.RATE, "slow down", 200)
@@ -140,3 +140,42 @@ async def test_put_out_and_let_in_again_while_away(autojump_clock: MockClock) ->
         assert texts(cleo, talk.topic) == ["with cleo"]
         assert events_of(cleo, Locked) == []
         assert [event.reason for event in events_of(cleo, Missing)] == [GapReason.POLICY]
+
+
+# -- who joins later, and the past epoch -------------------------------------------------------------------------------
+async def test_what_was_said_before_we_joined_is_hashed_and_skipped(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben), talk = await group_of(world, "anna", "ben")
+        (cleo,) = await world.people("cleo")
+        await talk.send("before cleo")
+        await world.settle()
+        await talk.add([cleo.account])
+        await talk_of(ben, talk).send("sealed in the epoch before")
+        await world.settle()
+        await talk.send("hello cleo")
+        await world.settle()
+        assert agree(talk.topic, anna, ben, cleo)
+        assert texts(cleo, talk.topic)[-1] == "hello cleo"
+        assert "before cleo" not in texts(cleo, talk.topic)
+        assert events_of(cleo, Missing) == []
+        assert events_of(cleo, Unreadable) == []
+
+
+async def test_the_past_epoch_is_open_for_what_was_on_its_way(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben), talk = await group_of(world, "anna", "ben")
+        world.relay.auto = False
+        await talk_of(ben, talk).send("sealed before the rotation, stored after it")
+        await talk.rotate()
+        await world.settle(0.1)
+        for wire in sorted(world.relay.wires, key=lambda wire: wire.owner):
+            while wire.up:
+                await world.relay.take(wire)
+        world.relay.run_freely()
+        await world.settle()
+        assert texts(anna, talk.topic) == texts(ben, talk.topic) == ["sealed before the rotation, stored after it"]
+        assert next(pub.epoch for pub in world.heard("ben", Pub) if not pub.flags) == (1, 1)
+        assert talk.record.fence == 2
+
+
+# -- what does not open ------------------------------------------------------------------------------------------------

@@ -11,17 +11,20 @@ from trio.testing import MockClock
 from clients.client import Client
 from clients.conversations import Conversation
 from clients.events import (
+    Changed,
     Delivered,
     Ephemeral,
     Locked,
     Missing,
     Received,
+    Removed,
     Unreadable,
+    Voided,
 )
 from clients.records import Status
 from protocol.codec import encode_struct
 from protocol.content import Content, encode_content
-from protocol.frames import AnyFrame, Flag, Gap, GapReason, Msg, Pub, Role
+from protocol.frames import AccessChange, AnyFrame, Flag, Gap, GapReason, Msg, Pub, Role
 from protocol.ids import TopicKind
 from protocol.messages import parse
 from protocol.messages.group import Title
@@ -149,43 +152,21 @@ async def test_a_log_from_a_backup_is_told(autojump_clock: MockClock) -> None:
         assert record.generation == 2
 
 
-# -- who joins later, and the past epoch -------------------------------------------------------------------------------
-async def test_what_was_said_before_we_joined_is_hashed_and_skipped(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        (anna, ben), talk = await group_of(world, "anna", "ben")
-        (cleo,) = await world.people("cleo")
-        await talk.send("before cleo")
-        await world.settle()
-        await talk.add([cleo.account])
-        await talk_of(ben, talk).send("sealed in the epoch before")
-        await world.settle()
-        await talk.send("hello cleo")
-        await world.settle()
-        assert agree(talk.topic, anna, ben, cleo)
-        assert texts(cleo, talk.topic)[-1] == "hello cleo"
-        assert "before cleo" not in texts(cleo, talk.topic)
-        assert events_of(cleo, Missing) == []
-        assert events_of(cleo, Unreadable) == []
-
-
-async def test_the_past_epoch_is_open_for_what_was_on_its_way(autojump_clock: MockClock) -> None:
-    async with open_world() as world:
-        (anna, ben), talk = await group_of(world, "anna", "ben")
-        world.relay.auto = False
-        await talk_of(ben, talk).send("sealed before the rotation, stored after it")
-        await talk.rotate()
-        await world.settle(0.1)
-        for wire in sorted(world.relay.wires, key=lambda wire: wire.owner):
-            while wire.up:
-                await world.relay.take(wire)
-        world.relay.run_freely()
-        await world.settle()
-        assert texts(anna, talk.topic) == texts(ben, talk.topic) == ["sealed before the rotation, stored after it"]
-        assert next(pub.epoch for pub in world.heard("ben", Pub) if not pub.flags) == (1, 1)
-        assert talk.record.fence == 2
-
-
 # -- what does not open ------------------------------------------------------------------------------------------------
+async def test_a_message_in_somebody_elses_name_does_not_count(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (_, ben, cleo), talk = await group_of(world, "anna", "ben", "cleo")
+        forged = {"account": cleo.account, "device": cleo.engine.shelf.device.public}
+        to(world, "ben", lambda msg: (msgspec.structs.replace(msg, **forged),), where=lambda msg: not msg.flags)
+        await say(talk, "hello")
+        await world.settle(0.05)
+        (unreadable,) = events_of(ben, Unreadable)
+        assert "another member" in unreadable.reason
+        assert texts(ben, talk.topic) == []
+        await world.settle()
+        assert texts(cleo, talk.topic) == ["hello"]  # Cleo said no such thing, so says nothing again
+
+
 @pytest.mark.parametrize("padded", [True, False])
 async def test_a_malformed_content_is_told_and_not_reported(padded: bool, autojump_clock: MockClock) -> None:
     async with open_world() as world:
@@ -344,3 +325,54 @@ async def test_a_notice_for_somebody_who_is_out(autojump_clock: MockClock) -> No
         await world.settle()
         assert not [notice for notice in world.notices["ben"] if isinstance(notice, Ephemeral)]
         assert here.record.kind == TopicKind.GROUP
+
+
+# -- leaving -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("what", ["unsigned", "of another", "more than oneself", "no header"])
+async def test_a_leave_that_nobody_signed_is_void(what: str, autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben, cleo), talk = await group_of(world, "anna", "ben", "cleo")
+        change = AccessChange(removed=(cleo.account,))
+        forged: dict[str, dict[str, Any]] = {
+            "unsigned": {"body": b"", "header": encode_struct(change)},
+            "of another": {"header": encode_struct(change), "body": bytes(64), "account": anna.account},
+            "more than oneself": {
+                "header": encode_struct(AccessChange(added=((anna.account, 4),), removed=(cleo.account,)))
+            },
+            "no header": {"header": b"\xc1"},
+        }
+        base = {"account": cleo.account, "device": cleo.engine.shelf.device.public, "flags": int(Flag.ACCESS)}
+        to(world, "ben", lambda msg: (msgspec.structs.replace(msg, **(base | forged[what])),))
+        await say(talk, "this entry becomes a leave for ben")
+        await world.settle(0.05)
+        (void,) = events_of(ben, Voided)
+        assert "has not signed" in void.reason
+        assert talk_of(ben, talk).members[cleo.account] == Role.MEMBER
+        assert events_of(ben, Changed) == []
+
+
+async def test_nobody_but_ourselves_makes_us_leave(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (_, ben), talk = await group_of(world, "anna", "ben")
+        change = encode_struct(AccessChange(removed=(ben.account,)))
+        forged = {
+            "account": ben.account, "device": ben.engine.shelf.device.public, "flags": int(Flag.ACCESS),
+            "header": change, "body": b"",
+        }  # fmt: skip
+        to(world, "ben", lambda msg: (msgspec.structs.replace(msg, **forged),))
+        await say(talk, "hello")
+        await world.settle(0.05)
+        assert talk_of(ben, talk).status is Status.ACTIVE
+        assert events_of(ben, Removed) == []
+
+
+async def test_somebody_leaves(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben, cleo), talk = await group_of(world, "anna", "ben", "cleo")
+        await talk_of(cleo, talk).leave()
+        await world.settle()
+        for client in (anna, ben):
+            assert next((e.by, e.removed) for e in events_of(client, Changed)) == (cleo.account, (cleo.account,))
+        (removed,) = events_of(cleo, Removed)
+        assert removed.by == cleo.account
+        assert talk_of(cleo, talk).status is Status.LEFT
