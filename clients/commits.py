@@ -192,8 +192,8 @@ class Commits:
             shelf.journal.tell(Voided(topic=talk.topic, by=msg.account, reason=reason))
             return
         group = shelf.groups.advance(talk.topic)
-        for member in set(group.members) - set(now.members):
-            self.added_at[talk.topic, member.identity] = msg.fence
+        for addition in () if mine.plan is None else mine.plan.add:
+            self.added_at[talk.topic, identity_of(addition.account, addition.device)] = msg.fence
         if talk.status == Status.FOUNDING:
             talk.status = Status.ACTIVE
             talk.first_fence = talk.fence
@@ -276,8 +276,9 @@ class Commits:
             self.close(talk, Status.REMOVED, by)
 
     def wait(self, talk: R.Conversation) -> None:
-        """We are being let in anew: what we have opens nothing any more, and a Welcome comes."""
+        """We are being let in anew: what we have opens nothing any more, and a Welcome comes; or we ask for one."""
         talk.status = Status.WAITING
+        talk.readmit_at_ms = self._shelf.clock_ms() + L.READMIT_BACKOFF_MS[0]
         talk.lost_at = talk.cursor
         self._shelf.groups.forget(talk.topic)
         self._shelf.save(talk)

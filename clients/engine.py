@@ -151,13 +151,16 @@ class Engine:
     def ask_readmission(self, talk: R.Conversation) -> None:
         """Ask up to three members' devices to take us out and add us again; at 1, 4, 16 minutes again."""
         now = self.shelf.clock_ms()
-        if talk.status != Status.LOCKED or now < talk.readmit_at_ms:
+        if talk.status not in (Status.LOCKED, Status.WAITING) or now < talk.readmit_at_ms:
             return
         wait = L.READMIT_BACKOFF_MS[min(talk.readmit_tries, len(L.READMIT_BACKOFF_MS) - 1)]
         talk.readmit_at_ms = now + wait
         self.shelf.save(talk)
         if any(welcome.topic == talk.topic for welcome in self.shelf.welcomes.values()):
             return  # somebody has done it already
+        if talk.status == Status.WAITING:
+            self.commits.lock(talk)  # the Welcome does not come
+            talk.readmit_at_ms = now + wait
         others = sorted(talk.roster)  # our own other devices among them
         first = talk.readmit_tries * L.READMIT_ASK_MEMBERS % max(len(others), 1)  # others than last time, if there are
         talk.readmit_tries += 1

@@ -55,6 +55,7 @@ class Keeper:
         clock_ms = engine.shelf.clock_ms
         engine.outbox.alarm = lambda topic, at: self._timer("pump", topic, at - clock_ms(), engine.outbox.pump)
         engine.outbox.founded = self._founded
+        engine.outbox.waiting = self._roster_changed
         engine.receiver.receipt_due = lambda topic: self._timer("receipt", topic, RECEIPT_DELAY_MS, engine.acknowledge)
         engine.receiver.roster_changed = self._roster_changed
         engine.inbox.work_waits = lambda: self._inbox_work.set()
@@ -98,16 +99,18 @@ class Keeper:
         self._timer("clean", topic, 0, self.engine.clean_up)
         self.engine.care.nudge()
         talk = self.engine.shelf.conversations[topic]
-        if talk.status == Status.LOCKED:
-            self._timer("readmit", topic, talk.readmit_at_ms - self.engine.shelf.clock_ms(), self._readmit)
+        self._remind(talk)
         if talk.status != Status.ACTIVE:
             self._inbox_work.set()  # a Welcome may have waited for this
 
     def _readmit(self, topic: bytes) -> None:
         talk = self.engine.shelf.conversations[topic]
         self.engine.ask_readmission(talk)
-        if talk.status == Status.LOCKED:
-            self._timer("readmit", topic, talk.readmit_at_ms - self.engine.shelf.clock_ms(), self._readmit)
+        self._remind(talk)
+
+    def _remind(self, talk: R.Conversation) -> None:
+        if talk.status in (Status.LOCKED, Status.WAITING):
+            self._timer("readmit", talk.topic, talk.readmit_at_ms - self.engine.shelf.clock_ms(), self._readmit)
 
     def _judge_soon(self, topic: bytes) -> None:
         if self._nursery is not None:

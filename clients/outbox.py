@@ -66,6 +66,7 @@ class Outbox:
         self._lanes: dict[bytes, Lane] = {}
         self.transmit: Callable[[Pub, tuple[R.Blob, ...], Reply], None] | None = None  # set while logged in
         self.alarm: Callable[[bytes, int], None] = lambda topic, at_ms: None  # pump again at a time
+        self.waiting: Callable[[bytes], None] = lambda topic: None  # somebody else's founding was first
         self.founded: Callable[[bytes], None] = lambda topic: None  # our founding commit is stored
         for row in shelf.outgoing.values():
             self.lane(row.topic).rows.append(row)
@@ -233,7 +234,7 @@ class Outbox:
         elif err.code == Code.CONFLICT and reason == Reason.OUT_OF_ORDER:
             pass
         elif err.code == Code.CONFLICT and reason == Reason.EXISTS:
-            self._lost_founding(lane, row)
+            self._lost_founding(lane, row, 0 if err.detail is None else err.detail.fence)
         elif err.retry_ms is not None or reason in (Reason.SUPERSEDED, Reason.RECOVERING):
             jitter = self._shelf.entropy(1)[0] * SPACING_JITTER_MS // 255
             lane.not_before_ms = self._shelf.clock_ms() + (err.retry_ms or 1000) + jitter
@@ -248,16 +249,16 @@ class Outbox:
         else:  # the log was read beyond that offset, and the entry there was not ours
             self._give_up(lane, row, err.code, err.text)
 
-    def _lost_founding(self, lane: Lane, row: R.Outgoing) -> None:
+    def _lost_founding(self, lane: Lane, row: R.Outgoing, fence: int) -> None:
         """Somebody else founded the same conversation first: its Welcome is on the way."""
         talk = self._shelf.conversations[lane.topic]
         self._drop(lane, row)
         if talk.status == Status.FOUNDING:
-            talk.status = Status.WAITING
             if row.plan is not None and row.plan.create_peer:
                 talk.roster[row.plan.create_peer] = Role.OWNER
-            self._shelf.groups.forget(lane.topic)
-            self._shelf.save(talk)
+            talk.fence = fence
+            self._commits.wait(talk)
+            self.waiting(lane.topic)
 
     def _give_up(self, lane: Lane, row: R.Outgoing, code: int, text: str) -> None:
         self._drop(lane, row)

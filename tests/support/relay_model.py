@@ -219,9 +219,11 @@ class RelayModel:
     async def _feed(self, wire: Wire, topic: bytes) -> None:
         """Send what a follower lacks."""
         follow = wire.follows.get(topic)
+        if follow is None:
+            return
         state = await self.store.topics.state(topic, wire.account)
         page = await self.store.topics.read(topic, 0, 10**9, 10**12)
-        if follow is None or follow is not wire.follows.get(topic):
+        if follow is not wire.follows.get(topic):
             return
         tid, since = self.tids[topic], 0 if state is None else state.since
         for item in page.items:
