@@ -51,8 +51,9 @@ async def register(shelf: Shelf, link: Link, known_version: int) -> None:
     connection) is signed anew first; only primaries can.
     """
     devices = open_signed(shelf.identity.signed_list)
-    if is_expired(devices, shelf.clock_ms()) and shelf.identity.root_seed is not None:
-        await _publish_renewed(shelf, link, shelf.identity.root_seed, devices, known_version + 1)
+    key = signing_key(shelf.identity, devices)
+    if is_expired(devices, shelf.clock_ms()) and key is not None:
+        await _publish_renewed(shelf, link, key, devices, known_version + 1)
     else:
         await link.ask("devices.publish", PublishList(shelf.identity.signed_list), int)
 
@@ -61,17 +62,24 @@ async def renew_list(shelf: Shelf, link: Link) -> None:
     """Sign the device list anew when it is a week old, so that it never runs out. Only primaries can."""
     identity = shelf.identity
     devices = open_signed(identity.signed_list)
-    if identity.root_seed is None or shelf.clock_ms() < devices.created_ms + L.DEVICE_LIST_RENEW_MS:
+    key = signing_key(identity, devices)
+    if key is None or shelf.clock_ms() < devices.created_ms + L.DEVICE_LIST_RENEW_MS:
         return
-    await _publish_renewed(shelf, link, identity.root_seed, devices, devices.version + 1)
+    await _publish_renewed(shelf, link, key, devices, devices.version + 1)
 
 
-async def _publish_renewed(shelf: Shelf, link: Link, root_seed: bytes, devices: DeviceList, version: int) -> None:
+def signing_key(identity: R.Identity, devices: DeviceList) -> SigningKey | None:
+    """The key that may sign any list after ``devices``; None on devices that hold none."""
+    seed = identity.recovery_seed if devices.recovered else identity.root_seed
+    return None if seed is None else SigningKey(seed)
+
+
+async def _publish_renewed(shelf: Shelf, link: Link, key: SigningKey, devices: DeviceList, version: int) -> None:
     now = shelf.clock_ms()
     renewed = msgspec.structs.replace(
         devices, version=version, created_ms=now, expires_ms=now + L.DEVICE_LIST_LIFE_MS
     )  # fmt: skip
-    signed = sign_list(renewed, SigningKey(root_seed))
+    signed = sign_list(renewed, key)
     await link.ask("devices.publish", PublishList(signed), int)
     shelf.identity.signed_list = signed
     shelf.save_identity()

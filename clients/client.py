@@ -20,16 +20,19 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import trio
 
 from clients import account as accounts
 from clients import records as R
+from clients.blobs import BlobTransport
 from clients.connection import Link, LinkDown, LinkStatistics
 from clients.conversations import Conversation
 from clients.directory import CannotAdd
 from clients.engine import Engine
 from clients.events import AnyEvent, AnyNotice, Event, decode_event
+from clients.files import Files, OnProgress, ignore
 from clients.journal import JournalStatistics
 from clients.keeper import Keeper
 from clients.outbox import OutboxStatistics
@@ -37,8 +40,9 @@ from clients.records import Status
 from clients.tasks import open_tasks
 from clients.vault import Vault
 from protocol.frames import Role
-from protocol.identity import safety_number
+from protocol.identity import DeviceList, open_signed, safety_number
 from protocol.ids import Entropy, TopicKind, group_topic, pair_topic
+from protocol.messages.chat import Media
 from protocol.requests import ClaimHandle, GetHandle
 
 OUTBOX_ROWS_MAX = 2000  # `send` waits above this many unsent rows
@@ -92,6 +96,8 @@ class Client:
         self.url = url
         self.engine = Engine(vault, self._publish, clock_ms, entropy)
         self._keeper = Keeper(url, self.engine, self._notify)
+        transport = BlobTransport(url, self.wait_connected, clock_ms)
+        self.files = Files(self.engine, transport, self.room_to_send, self._check_keys)
         self.news = trio.Event()  # set, and replaced, whenever something was told
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
 
@@ -112,8 +118,9 @@ class Client:
 
     @property
     def conversations(self) -> dict[bytes, Conversation]:
-        """All conversations, by topic."""
-        return {topic: Conversation(self, topic) for topic in self.engine.shelf.conversations}
+        """All conversations, by topic; not the one of our own devices."""
+        talks = self.engine.shelf.conversations.values()
+        return {talk.topic: Conversation(self, talk.topic) for talk in talks if talk.kind != TopicKind.SELF}
 
     def conversation(self, topic: bytes) -> Conversation:
         """One of them. Raises ``KeyError``."""
@@ -198,10 +205,46 @@ class Client:
 
     async def add_contact(self, account: bytes, name: str, *, verified: bool = False) -> R.Contact:
         """Keep somebody under a local name; ``verified`` after the safety number was compared."""
-        contact = R.Contact(account, name, verified)
+        known = self.engine.shelf.contacts.get(account)
+        contact = R.Contact(account, name, verified, known is not None and known.changed and not verified)
         self.engine.shelf.save_contact(contact)
+        self.engine.contacts.added(account)
         await self.engine.shelf.journal.flushed()
         return contact
+
+    async def accept_keys(self, account: bytes) -> None:
+        """Talk on with a contact whose keys have changed, without having compared safety numbers again."""
+        contact = self.engine.shelf.contacts.get(account)
+        if contact is not None and contact.changed:
+            self.engine.shelf.save_contact(R.Contact(account, contact.name))
+            await self.engine.shelf.journal.flushed()
+
+    @property
+    def own_devices(self) -> DeviceList:
+        """Our own device list."""
+        return open_signed(self.engine.shelf.identity.signed_list)
+
+    async def accept(self, topic: bytes) -> None:
+        """Let a request in: receipts and typing leave in it from now on. Raises ``KeyError``."""
+        self.engine.contacts.accept(topic)
+        await self.engine.shelf.journal.flushed()
+
+    async def block(self, account: bytes) -> None:
+        """Show nothing of an account, and tell it nothing, not even this. Raises ``NotAllowed``."""
+        self.engine.contacts.block(account)
+        await self.engine.shelf.journal.flushed()
+
+    async def invite(self) -> bytes:
+        """A token that makes whoever shows it no stranger. Raises ``NotAllowed``."""
+        token = self.engine.contacts.invite()
+        await self.engine.shelf.journal.flushed()
+        return token
+
+    async def settled(self) -> None:
+        """Wait until nothing waits to be sent, and groups are as device lists want them."""
+        while self.engine.shelf.outgoing or self.engine.care.is_busy:
+            with trio.move_on_after(1):
+                await self.wait_news()
 
     async def claim(self, accounts_: list[bytes]) -> tuple[R.Addition, ...]:
         """Checked key packages of every device of some accounts. Raises ``CannotAdd``, ``Refusal``, ``LinkDown``."""
@@ -252,6 +295,13 @@ class Client:
         self.engine.plan(talk, plan, quiet=True)
         await self.engine.shelf.journal.flushed()
 
+    async def download(self, media: Media, to: Path, *, progress: OnProgress = ignore) -> Path:
+        """Fetch a file that a message describes; see ``Files.download``."""
+        return await self.files.download(media, to, progress)
+
+    def _check_keys(self, topic: bytes) -> None:
+        self.conversation(topic).check_keys()
+
     async def room_to_send(self) -> None:
         """Wait while the outbox is full."""
         while len(self.engine.shelf.outgoing) >= OUTBOX_ROWS_MAX:
@@ -260,15 +310,18 @@ class Client:
 
 @asynccontextmanager
 async def open_client(
-    url: str, vault: Vault, *, clock_ms: Callable[[], int] = now_ms, entropy: Entropy = os.urandom
-) -> AsyncIterator[Client]:
+    url: str, vault: Vault, *, clock_ms: Callable[[], int] = now_ms, entropy: Entropy = os.urandom,
+    requests: bool = False,
+) -> AsyncIterator[Client]:  # fmt: skip
     """Run a client over a vault as long as the block lasts; an identity is made if the vault has none.
 
+    ``requests``: conversations that strangers begin wait until they are accepted; else whoever comes is served.
     The vault stays the caller's to close. Leaving the block writes what is noted and drops the connection.
     """
     if not accounts.has_identity(vault):
         await trio.to_thread.run_sync(accounts.create_identity, vault, clock_ms(), entropy)
     client = Client(url, vault, clock_ms, entropy)
+    client.engine.contacts.holds_requests = requests
     async with open_tasks((LinkDown,)) as nursery:
         nursery.start_soon(client.run)
         try:

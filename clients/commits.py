@@ -80,10 +80,12 @@ class Commits:
         present = accounts_of(group.members)
         removed = set(plan.remove) & (present | set(talk.roster))
         renewed = {(a, d) for a, d in plan.renew if self._added_at(talk, a, d) < plan.fence}
-        if (plan.renew and not renewed) or (plan.remove and not removed):
+        dropped = set(plan.drop) & {split(m.identity) for m in group.members}
+        if (plan.renew and not renewed) or (plan.remove and not removed) or (plan.drop and not dropped | renewed):
             raise Moot
         back = {a.account for a in plan.add if a.account not in talk.roster}  # has left, and a leaf is still there
-        out = [m for m in group.members if split(m.identity)[0] in removed | back or split(m.identity) in renewed]
+        leaves = renewed | dropped
+        out = [m for m in group.members if split(m.identity)[0] in removed | back or split(m.identity) in leaves]
         staying = {split(m.identity) for m in group.members if m not in out}
         additions = [a for a in plan.add if (a.account, a.device) not in staying]
         if plan.add and not additions:
@@ -121,7 +123,8 @@ class Commits:
         shelf.groups.put(talk.topic, pending.next, NEXT, epoch=True)
         welcomes: tuple[Welcome, ...] = ()
         if pending.welcome is not None:
-            welcomes = tuple(Welcome(account, pending.welcome) for account in sorted({a.account for a in additions}))
+            letter, accounts = pending.welcome, sorted({a.account for a in additions})
+            welcomes = tuple(Welcome(account, letter, shelf.token_of(account)) for account in accounts)
         create = Create(plan.create_kind, plan.create_nonce, plan.create_peer) if plan.create_kind else None
         row.bundle = encode_struct(Bundle(create, talk.cursor, welcomes, tuple(blob.hash for blob in row.blobs)))
         row.body = pending.commit
@@ -141,7 +144,8 @@ class Commits:
         removed = set(plan.remove) & {*talk.roster, *talk.left}
         known = (new | set(talk.roster)) - removed
         devices = tuple(sorted(split(m.identity) for m in out if split(m.identity)[0] in known))
-        return AccessChange(added, tuple(sorted(removed)), devices_removed=devices)
+        joining = tuple(sorted((a.account, a.device) for a in additions if a.account in talk.roster))
+        return AccessChange(added, tuple(sorted(removed)), joining, devices)
 
     def _found(self, talk: R.Conversation) -> Group:
         shelf = self._shelf
@@ -212,7 +216,7 @@ class Commits:
     def _tell_change(
         self, talk: R.Conversation, by: bytes, added: tuple[bytes, ...], removed: tuple[bytes, ...]
     ) -> None:
-        if added or removed:
+        if (added or removed) and talk.cursor > talk.archived:
             self._shelf.journal.tell(Changed(topic=talk.topic, by=by, added=added, removed=removed))
 
     def _apply(self, talk: R.Conversation, msg: Msg, change: AccessChange) -> None:

@@ -21,7 +21,7 @@ from clients.tasks import open_tasks
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_batch, encode_struct
 from protocol.errors import ChappeError, Close, Reason, RemoteProtocolError, may_reconnect
-from protocol.frames import SUBPROTOCOL, VERSION, AnyFrame, Bye, Connect, Err, Info, Ok, Ping, Pong, Pub, Req
+from protocol.frames import SUBPROTOCOL, VERSION, AnyFrame, Bundle, Bye, Connect, Err, Info, Ok, Ping, Pong, Pub, Req
 from protocol.identity import SigningKey, challenge, sign_challenge
 from protocol.ids import Entropy
 from protocol.requests import LoginResult, Params
@@ -282,9 +282,13 @@ def _why(error: BaseException) -> LinkDown:
 def _size(frame: AnyFrame) -> int:
     """An upper bound of a frame's size, without encoding it twice."""
     if isinstance(frame, Pub):
-        bundle = 0 if frame.bundle is None else sum(len(w.body) + 64 for w in frame.bundle.welcomes) + 4096
+        bundle = 0 if frame.bundle is None else _bundle_size(frame.bundle)
         return len(frame.body) + len(frame.header) + bundle + 256
     return len(bytes(frame.params)) + 64 if isinstance(frame, Req) else 16 * 1024
+
+
+def _bundle_size(bundle: Bundle) -> int:
+    return sum(len(w.body) + 64 for w in bundle.welcomes) + 64 * len(bundle.blobs) + 4096
 
 
 def _goodbye(bye: Bye) -> LinkDown:

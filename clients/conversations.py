@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -10,7 +11,8 @@ from clients import records as R
 from clients.commits import accounts_of
 from clients.directory import CannotAdd
 from clients.engine import Engine
-from clients.events import AnyEvent, decode_event
+from clients.events import AnyEvent, Received, decode_event
+from clients.files import FileError, Files, OnProgress, ignore
 from clients.records import Status, Work
 from clients.sealing import seal_ephemeral, sign_leave
 from protocol.codec import encode_struct
@@ -18,19 +20,26 @@ from protocol.content import Reference
 from protocol.errors import ChappeError
 from protocol.frames import AccessChange, Flag, Pub, Role
 from protocol.ids import TopicKind
-from protocol.messages import Body, compose
-from protocol.messages.chat import Text
+from protocol.messages import Body, compose, parse
+from protocol.messages.chat import Media, Text
 from protocol.messages.eph import Typing
+
+FIND_EVENTS = 256  # events read at once in search of a message
 
 
 class NotActive(ChappeError):
     """The conversation cannot be used for this now; the text says why."""
 
 
+class KeysChanged(NotActive):
+    """Somebody who was verified has other keys now; nothing is sent until a person has looked at it."""
+
+
 class Owner(Protocol):
     """What a conversation needs of its client."""
 
     engine: Engine
+    files: Files
 
     @property
     def account(self) -> bytes: ...
@@ -60,6 +69,10 @@ class Conversation:
     @property
     def status(self) -> Status:
         """Where it stands for this device."""
+        return Status.REQUEST if self.record.request and self.record.status == Status.ACTIVE else self._status
+
+    @property
+    def _status(self) -> Status:
         return Status(self.record.status)
 
     @property
@@ -91,10 +104,42 @@ class Conversation:
         engine, record = self._client.engine, self.record
         if record.status in (Status.REMOVED, Status.LEFT):
             raise NotActive("you are not in this conversation any more")
+        self.check_keys()
+        engine.contacts.accept(self.topic)
         content = compose(Text(text=body) if isinstance(body, str) else body, re=re, rp=rp, seen=engine.seen(record))
         message_id = engine.say(record, content, ttl=ttl_ms)
         await engine.shelf.journal.flushed()
         return message_id
+
+    def check_keys(self) -> None:
+        """Whether something may be said here: raises ``KeysChanged``, and ``NotActive`` for a blocked peer."""
+        shelf = self._client.engine.shelf
+        for account in self.record.roster:
+            contact = shelf.contacts.get(account)
+            if contact is not None and contact.changed:
+                raise KeysChanged(
+                    f"the keys of {contact.name}, whom you had verified, have changed; compare safety numbers and say "
+                    "that you have verified them again, or accept the new keys without"
+                )
+            if account in shelf.blocked and self.record.kind == TopicKind.PAIR:
+                raise NotActive("you have blocked this account; add it as a contact to unblock it")
+
+    async def send_file(
+        self, path: Path, *, name: str = "", mime: str = "", caption: str = "", thumbnail: bytes = b"",
+        blurhash: str = "", progress: OnProgress = ignore,
+    ) -> bytes:  # fmt: skip
+        """Send a file; its message id once every chunk is at the relay and the message is on its way.
+
+        It goes on where an upload of the same file broke off. Raises ``NotActive``, and what ``Files.send`` raises.
+        """
+        if self.record.status in (Status.REMOVED, Status.LEFT):
+            raise NotActive("you are not in this conversation any more")
+        self.check_keys()
+        self._client.engine.contacts.accept(self.topic)
+        return await self._client.files.send(
+            self.topic, path, name=name, mime=mime, caption=caption, thumbnail=thumbnail, blurhash=blurhash,
+            progress=progress,
+        )  # fmt: skip
 
     def typing(self, *, on: bool = True) -> None:
         """Tell the others that somebody types here. Lost if nobody listens; never disturbs a message."""
@@ -108,6 +153,8 @@ class Conversation:
         engine, record = self._client.engine, self.record
         group, link = engine.shelf.groups.get(self.topic), engine.link
         if group is None or link is None or link.crowded or record.status != Status.ACTIVE:
+            return
+        if engine.shelf.is_silent(record):
             return
         message_id, flags = engine.shelf.new_id(), int(Flag.EPHEMERAL | Flag.NO_ECHO)
         sealed = seal_ephemeral(
@@ -160,9 +207,21 @@ class Conversation:
 
     def _need_active(self) -> None:
         if self.record.status != Status.ACTIVE:
-            raise NotActive(f"the conversation is {self.status.name.lower()}; wait until it is active")
+            raise NotActive(f"the conversation is {self._status.name.lower()}; wait until it is active")
 
     # -- reading -------------------------------------------------------------------------------------------------------
+    async def find_file(self, message_id: bytes) -> Media:
+        """What the message of a file says. Raises ``FileError``: no such message here, or it is no file's."""
+        after, vault = 0, self._client.engine.shelf.vault
+        while rows := await trio.to_thread.run_sync(vault.events, after, FIND_EVENTS, self.topic):
+            for seq, value in rows:
+                event, after = decode_event(value, seq), seq
+                if isinstance(event, Received) and event.id == message_id:
+                    body = parse(event.content).body
+                    if isinstance(body, Media):
+                        return body
+        raise FileError(f"no file in this conversation has the message id {message_id.hex()}")
+
     async def history(self, limit: int = 100) -> list[AnyEvent]:
         """The last events of the conversation, oldest first."""
         rows = await trio.to_thread.run_sync(self._client.engine.shelf.vault.recent, self.topic, limit)

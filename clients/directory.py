@@ -53,7 +53,7 @@ class Directory:
         if devices.recovered and not previous.recovered:
             self._tell(devices.account, "this account was recovered with its recovery key; compare safety numbers")
             if contact is not None and contact.verified:
-                contact.verified = False
+                contact.verified, contact.changed = False, True
                 self._shelf.save_contact(contact)
         elif {d.key for d in devices.devices} != {d.key for d in previous.devices}:
             self._tell(devices.account, f"devices changed (version {devices.version})")
@@ -106,20 +106,24 @@ class Directory:
                     self._tell(account, text)
 
     # -- key packages --------------------------------------------------------------------------------------------------
-    async def claim(self, link: Link, accounts: Iterable[bytes]) -> tuple[R.Addition, ...]:
-        """One checked key package for each device of each account.
+    async def claim(
+        self, link: Link, accounts: Iterable[bytes], devices: tuple[bytes, ...] = ()
+    ) -> tuple[R.Addition, ...]:
+        """One checked key package for each device of each account; only for ``devices`` if some are named.
 
         Raises ``CannotAdd`` if an account is unknown, its list has run out, or no package of it can be used.
         """
         wanted = tuple(sorted(set(accounts)))
         await self.fetch(link, wanted)
         for account in wanted:
-            devices = self.known(account)
-            if devices is None:
+            listed = self.known(account)
+            if listed is None:
                 raise CannotAdd(f"nobody with account {account.hex()[:16]}… is known to this relay")
-            if is_expired(devices, self._shelf.clock_ms()):
+            if is_expired(listed, self._shelf.clock_ms()):
                 raise CannotAdd(f"the device list of {account.hex()[:16]}… has run out; they must log in first")
-        claimed = await link.ask("keypackages.claim", ClaimKeyPackages(wanted), list[ClaimedPackage])
+        tokens = tuple((account, token) for account in wanted if (token := self._shelf.token_of(account)) is not None)
+        params = ClaimKeyPackages(wanted, tokens, devices)
+        claimed = await link.ask("keypackages.claim", params, list[ClaimedPackage])
         additions = tuple(R.Addition(c.account, c.device, c.package) for c in claimed if self._usable(c, wanted))
         for account in wanted:
             if not any(addition.account == account for addition in additions):

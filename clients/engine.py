@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from clients import records as R
+from clients.care import caring
 from clients.commits import Commits, accounts_of
 from clients.connection import Link
+from clients.contacts import Contacts
 from clients.directory import Directory
 from clients.events import AnyEvent, AnyNotice, CaughtUp, Forked
 from clients.inbox import Inbox
@@ -21,10 +23,25 @@ from clients.sealing import seal_box
 from clients.shelf import Shelf
 from clients.vault import Vault
 from protocol import limits as L
-from protocol.codec import decode_struct
+from protocol.codec import decode_struct, encode_struct
 from protocol.content import Reference, decode_content, encode_content
 from protocol.errors import Code
-from protocol.frames import Ack, AnyFrame, Closed, Err, Evt, Flag, Gap, Live, Msg, Ok, Sub, SubResult, Subscription
+from protocol.frames import (
+    Ack,
+    AnyFrame,
+    Bundle,
+    Closed,
+    Err,
+    Evt,
+    Flag,
+    Gap,
+    Live,
+    Msg,
+    Ok,
+    Sub,
+    SubResult,
+    Subscription,
+)
 from protocol.ids import Entropy, inbox_topic
 from protocol.messages import Body, compose
 from protocol.messages.key import Readmit
@@ -48,6 +65,11 @@ class Engine:
         self.outbox = Outbox(self.shelf, self.commits)
         self.receiver = Receiver(self.shelf, self.commits, self.outbox)
         self.inbox = Inbox(self.shelf, self.commits, self.outbox, self.directory)
+        self.care = caring(self.shelf, self.directory, self.outbox, self.plan)
+        self.inbox.linked = self.care.linked
+        self.contacts = Contacts(self.shelf, self.directory)
+        self.contacts.send_box, self.contacts.accepted = self.send_box, self._accepted
+        self.inbox.first_joined, self.inbox.token = self.contacts.joined, self.contacts.got
         self.tids: dict[int, bytes] = {}  # of this connection
         self.link: Link | None = None
         self.receiver.send = lambda talk, body, re: self._answer(talk, body, re)
@@ -65,21 +87,31 @@ class Engine:
         """What to put into a content as the last entry that we have read; None before the first."""
         return Seen(talk.generation, talk.cursor, talk.chain) if talk.cursor else None
 
-    def say(self, talk: R.Conversation, content: bytes, *, flags: int = 0, ttl: int = 0, quiet: bool = False) -> bytes:
-        """Queue a content for a conversation; its message id."""
+    def say(
+        self, talk: R.Conversation, content: bytes, *, flags: int = 0, ttl: int = 0, quiet: bool = False,
+        blobs: tuple[bytes, ...] = (),
+    ) -> bytes:  # fmt: skip
+        """Queue a content for a conversation; its message id. The relay keeps ``blobs`` as long as the message."""
         row = R.Outgoing(
-            self.shelf.next_number(), talk.topic, self.shelf.new_id(), Work.MESSAGE, flags, content, ttl, quiet=quiet
-        )
+            self.shelf.next_number(), talk.topic, self.shelf.new_id(), Work.MESSAGE, flags, content, ttl,
+            bundle=encode_struct(Bundle(blobs=blobs)) if blobs else None, quiet=quiet,
+        )  # fmt: skip
         self.outbox.queue(row)
         return row.id
 
+    def _accepted(self, topic: bytes) -> None:
+        self.acknowledge(topic)
+        self.clean_up(topic)
+        self.care.nudge()
+
     def _answer(self, talk: R.Conversation, body: Body, re: bytes | None) -> None:
-        self.say(talk, compose(body, re=None if re is None else Reference(re)), quiet=True)
+        if not self.shelf.is_silent(talk):
+            self.say(talk, compose(body, re=None if re is None else Reference(re)), quiet=True)
 
     def acknowledge(self, topic: bytes) -> None:
         """Queue a receipt for everything read so far; one that was not sealed yet is replaced."""
         talk = self.shelf.conversations.get(topic)
-        if talk is None or talk.status != Status.ACTIVE or talk.receipt >= talk.cursor:
+        if talk is None or talk.status != Status.ACTIVE or talk.receipt >= talk.cursor or self.shelf.is_silent(talk):
             return
         talk.receipt = talk.cursor
         self.shelf.save(talk)
@@ -111,8 +143,9 @@ class Engine:
             account=self.shelf.account, sender=self.shelf.device, entropy=self.shelf.entropy,
         )  # fmt: skip
         row = R.Outgoing(
-            self.shelf.next_number(), inbox_topic(account), message_id, Work.BOX, Flag.SEALED, body=sealed, quiet=True
-        )
+            self.shelf.next_number(), inbox_topic(account), message_id, Work.BOX, Flag.SEALED, body=sealed, quiet=True,
+            token=self.shelf.token_of(account),
+        )  # fmt: skip
         self.outbox.queue(row)
 
     def ask_readmission(self, talk: R.Conversation) -> None:
@@ -128,22 +161,23 @@ class Engine:
         if talk.status == Status.WAITING:
             self.commits.lock(talk)  # the Welcome does not come
             talk.readmit_at_ms = now + wait
-        others = sorted(set(talk.roster) - {self.shelf.account})
+        others = sorted(talk.roster)  # our own other devices among them
         first = talk.readmit_tries * L.READMIT_ASK_MEMBERS % max(len(others), 1)  # others than last time, if there are
         talk.readmit_tries += 1
         asked = 0
         for account in others[first:] + others[:first]:
             devices = self.directory.known(account)
             for device in () if devices is None else devices.devices:
-                self.send_box(account, device.key, Readmit(topic=talk.topic, group=talk.group, fence=talk.fence))
-                asked += 1
+                if device.key != self.shelf.device.public:
+                    self.send_box(account, device.key, Readmit(topic=talk.topic, group=talk.group, fence=talk.fence))
+                    asked += 1
             if asked >= L.READMIT_ASK_MEMBERS:
                 return
 
     def clean_up(self, topic: bytes) -> None:
         """Put accounts that have left out of the group; the first member who is still in does it."""
         talk, group = self.shelf.conversations[topic], self.shelf.groups.get(topic)
-        if group is None or talk.status != Status.ACTIVE:
+        if group is None or talk.status != Status.ACTIVE or self.shelf.is_silent(talk):
             return
         staying = [m for m in group.members if m.identity[:32] in talk.roster]
         gone = tuple(sorted(accounts_of(group.members) - set(talk.roster)))

@@ -7,11 +7,12 @@ with it may need the relay (a tree, a device list), so it happens in a task of i
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from clients import records as R
-from clients.commits import Commits, accounts_of, identity_of
+from clients.commits import Commits, accounts_of, identity_of, split
 from clients.connection import Link, Refusal
 from clients.directory import CannotAdd, Directory
 from clients.events import Received, Unreadable, decode_event
@@ -24,11 +25,23 @@ from protocol.content import Content, decode_content
 from protocol.errors import RemoteProtocolError
 from protocol.frames import Flag, Gap, Msg, WelcomeHeader
 from protocol.messages import parse
+from protocol.messages.key import Contact as ContactBody
 from protocol.messages.key import Failed as KeyFailed
-from protocol.messages.key import Readmit
+from protocol.messages.key import Linked, Readmit
 from protocol.mls import MlsError
 from protocol.position import chain_hash, chain_start
 from protocol.requests import GetBlob
+
+
+class Joining(Protocol):
+    """What to do about a conversation that somebody let us into for the first time."""
+
+    def __call__(self, talk: R.Conversation, by: bytes, *, stranger: bool) -> None: ...
+
+
+def _nobody_cares(talk: R.Conversation, by: bytes, *, stranger: bool) -> None:
+    """Nothing."""
+
 
 RESEND_LOOKBACK = 500  # events of a conversation searched for a message that did not open elsewhere
 
@@ -44,6 +57,9 @@ class Inbox:
         self.work_waits: Callable[[], None] = lambda: None
         self.joined: Callable[[R.Conversation], None] = lambda talk: None
         self.locked: Callable[[bytes], None] = lambda topic: None
+        self.first_joined: Joining = _nobody_cares
+        self.token: Callable[[bytes, bytes], None] = lambda account, token: None
+        self.linked: Callable[[bytes], None] = lambda device: None  # a new device of ours has key packages
         self.resend: Callable[[R.Conversation, Content], object] = lambda talk, content: None
 
     # -- entries -------------------------------------------------------------------------------------------------------
@@ -63,6 +79,8 @@ class Inbox:
         self._shelf.save_inbox()
         if msg.flags & Flag.DEVICES:
             self._own_list(msg.body)
+        elif msg.account in self._shelf.blocked:
+            return True
         elif msg.flags & Flag.WELCOME:
             self._welcome(msg)
         elif msg.flags & Flag.SEALED:
@@ -88,9 +106,10 @@ class Inbox:
         except RemoteProtocolError:
             return
         number = self._shelf.next_number()
+        stranger = bool(msg.flags & Flag.STRANGER)
         self._shelf.save_welcome(
-            R.PendingWelcome(number, msg.body, header.topic, header.generation, msg.account)
-        )  # fmt: skip
+            R.PendingWelcome(number, msg.body, header.topic, header.generation, msg.account, stranger)
+        )
         self.work_waits()
 
     def _box(self, msg: Msg) -> None:
@@ -131,7 +150,10 @@ class Inbox:
             blob = await link.ask("blobs.get", GetBlob(anchor.tree_hash), bytes)
             if self._commits.is_early(welcome):
                 return
+            is_new = welcome.topic not in self._shelf.conversations
             talk = self._commits.join(welcome, blob)
+            if is_new:
+                self.first_joined(talk, welcome.by, stranger=welcome.stranger)
         except Refusal as error:
             if error.retry_ms is not None:
                 raise
@@ -145,6 +167,8 @@ class Inbox:
     def _hopeless(self, welcome: R.PendingWelcome, reason: str) -> None:
         self._shelf.drop_welcome(welcome)
         talk = self._shelf.conversations.get(welcome.topic)
+        if welcome.by == self._shelf.account and (talk is None or talk.status != Status.WAITING):
+            return  # between devices of ours, and not for this one
         if talk is None or talk.status != Status.ACTIVE:
             self._shelf.journal.tell(
                 Unreadable(topic=welcome.topic, offset=0, account=welcome.by, reason=f"an invitation: {reason}")
@@ -165,6 +189,10 @@ class Inbox:
                 await self._readmit(link, box, body)
             elif isinstance(body, KeyFailed):
                 await self._say_again(box, body)
+            elif isinstance(body, ContactBody):
+                self.token(box.account, body.token)
+            elif isinstance(body, Linked) and box.account == self._shelf.account:
+                self.linked(box.device)
         self._shelf.drop_box(box)
 
     async def _readmit(self, link: Link, box: R.PendingBox, wish: Readmit) -> None:
@@ -173,11 +201,13 @@ class Inbox:
         group = None if talk is None else self._shelf.groups.get(wish.topic)
         if talk is None or group is None or talk.status != Status.ACTIVE or box.account not in talk.roster:
             return
+        if self._shelf.is_silent(talk):
+            return
         added_at = self._commits.added_at.get((wish.topic, identity_of(box.account, box.device)), -1)
         if box.account not in accounts_of(group.members) or added_at >= wish.fence:
             return
         try:
-            claimed = await self._directory.claim(link, [box.account])
+            claimed = await self._directory.claim(link, [box.account], (box.device,))
         except CannotAdd:
             return
         except Refusal as error:
@@ -186,13 +216,20 @@ class Inbox:
             return
         additions = tuple(addition for addition in claimed if addition.device == box.device)
         if additions:
-            plan = R.Plan(add=additions, renew=((box.account, box.device),), fence=wish.fence)
+            drop = self._unlisted(wish.topic, box)
+            plan = R.Plan(add=additions, renew=((box.account, box.device),), fence=wish.fence, drop=drop)
             self._outbox.queue(
                 R.Outgoing(
                     self._shelf.next_number(), wish.topic, self._shelf.new_id(), Work.COMMIT, Flag.COMMIT, plan=plan,
                     quiet=True,
                 )
             )  # fmt: skip
+
+    def _unlisted(self, topic: bytes, box: R.PendingBox) -> tuple[tuple[bytes, bytes], ...]:
+        """Leaves of a device's account that are on no list any more (it was recovered): they go as the device comes."""
+        group, devices = self._shelf.groups.get(topic), self._directory.known(box.account)
+        pairs = [split(member.identity) for member in group.members] if group is not None else []
+        return tuple(p for p in pairs if p[0] == box.account and devices is not None and devices.device(p[1]) is None)
 
     async def _say_again(self, box: R.PendingBox, failed: KeyFailed) -> None:
         """Send a message of ours again that a member could not open, once, under a new id that names the old."""

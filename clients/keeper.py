@@ -17,6 +17,7 @@ import trio
 from clients import account as accounts
 from clients import records as R
 from clients.connection import Link, LinkDown, Refusal, monotonic_ms, open_link
+from clients.devices import recovery
 from clients.engine import Engine
 from clients.events import AnyNotice, Connected, Disconnected
 from clients.records import Status
@@ -96,6 +97,7 @@ class Keeper:
     def _roster_changed(self, topic: bytes) -> None:
         self._timer("judge", topic, 0, self._judge_soon)
         self._timer("clean", topic, 0, self.engine.clean_up)
+        self.engine.care.nudge()
         talk = self.engine.shelf.conversations[topic]
         self._remind(talk)
         if talk.status != Status.ACTIVE:
@@ -142,6 +144,7 @@ class Keeper:
             for talk in self.engine.shelf.conversations.values():
                 if account in talk.roster:
                     self._timer("judge", talk.topic, 0, self._judge_soon)
+            self.engine.care.nudge()
 
     def _restart(self) -> None:
         if self._drop_link is not None:
@@ -197,6 +200,8 @@ class Keeper:
                         self._attached(link)
                         nursery.start_soon(self._upkeep, link, login.key_packages)
                         nursery.start_soon(self._work_inbox, link)
+                        nursery.start_soon(self.engine.care.run, link)
+                        nursery.start_soon(self.engine.contacts.run, link)
                 raise LinkDown("the relay broke the order of a conversation")
             finally:
                 self._drop_link = None
@@ -258,6 +263,7 @@ class Keeper:
     async def _upkeep(self, link: Link, left: int) -> None:
         with suppress(LinkDown, Refusal, RemoteProtocolError):  # done again after the next login
             await accounts.renew_list(self.engine.shelf, link)
+            await recovery.refresh(self.engine.shelf, link)
         await self._refill(link, left)
 
     async def _refill(self, link: Link, left: int) -> None:

@@ -173,7 +173,7 @@ class Outbox:
         bundle = None if row.bundle is None else decode_struct(row.bundle, Bundle)
         pub = Pub(
             0, row.topic, row.id, None if before is None else before.id, row.flags, epoch, row.expect, row.ttl,
-            row.header, row.body or b"", bundle,
+            row.header, row.body or b"", bundle, row.token,
         )  # fmt: skip
         lane.flying[row.id] = row
         transmit = self.transmit

@@ -84,7 +84,7 @@ class Receiver:
             previous, talk.generation, msg.offset, msg.account, msg.device, msg.id, msg.fence, msg.flags,
             msg.header, msg.body,
         )  # fmt: skip
-        talk.cursor = msg.offset
+        talk.cursor, talk.heard_ms = msg.offset, msg.ts
         self._shelf.window(talk).add(talk.generation, msg.offset, talk.chain)
         self._shelf.save(talk)
 
@@ -121,7 +121,8 @@ class Receiver:
             self.roster_changed(talk.topic)
         elif talk.roster.pop(msg.account, None) is not None:
             talk.left += (msg.account,)
-            self._shelf.journal.tell(Changed(topic=talk.topic, by=msg.account, removed=(msg.account,)))
+            if msg.offset > talk.archived:
+                self._shelf.journal.tell(Changed(topic=talk.topic, by=msg.account, removed=(msg.account,)))
             self.roster_changed(talk.topic)
 
     def _own(self, talk: R.Conversation, msg: Msg, row: R.Outgoing) -> None:
@@ -154,6 +155,8 @@ class Receiver:
             self._unreadable(talk, msg, error.text)
             return
         self._check_seen(talk, msg, message)
+        if msg.account in self._shelf.blocked:
+            return
         self._understand(talk, msg, message, content)
 
     def _understand(self, talk: R.Conversation, msg: Msg, message: Message, content: bytes) -> None:
@@ -163,6 +166,8 @@ class Receiver:
             return
         if isinstance(body, Title) and talk.roster.get(msg.account, 0) >= Role.ADMIN:
             talk.title = body.title
+        if msg.offset <= talk.archived:
+            return  # told by the archive that came with this device
         if isinstance(body, Unknown) and body.must_answer:
             self.send(talk, Unsupported(t=body.type, v=body.version), msg.id)
         mine = msg.device == self._shelf.device.public  # said with a copy of this vault
@@ -179,6 +184,8 @@ class Receiver:
             offset = min(body.offset, msg.offset)
             if offset > talk.delivered.get(msg.account, 0):
                 talk.delivered[msg.account] = offset
+                if msg.account == self._shelf.account:
+                    return  # another device of ours: no news to the person
                 self._shelf.journal.tell(Delivered(topic=talk.topic, account=msg.account, offset=offset))
 
     def _check_seen(self, talk: R.Conversation, msg: Msg, message: Message) -> None:
@@ -201,7 +208,7 @@ class Receiver:
         """Tell the sender, if we are among the three first leaves beside the sender's."""
         sender = identity_of(msg.account, msg.device)
         reporters = [m.leaf for m in members if m.identity != sender][: L.READMIT_ASK_MEMBERS]
-        if own_leaf in reporters and msg.account in accounts_of(members):
+        if own_leaf in reporters and msg.account in accounts_of(members) and not self._shelf.is_silent(talk):
             self.send_box(msg.account, msg.device, KeyFailed(topic=talk.topic, id=msg.id, offset=msg.offset))
 
     # -- passing notices -----------------------------------------------------------------------------------------------
@@ -209,6 +216,8 @@ class Receiver:
         """A notice of now; what does not open is dropped silently (its epoch may be over)."""
         group = self._shelf.groups.get(talk.topic)
         if group is None or talk.status != Status.ACTIVE or msg.fence != talk.fence:
+            return
+        if msg.account in self._shelf.blocked:
             return
         identity = identity_of(msg.account, msg.device)
         leaf = next((member.leaf for member in group.members if member.identity == identity), None)

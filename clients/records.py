@@ -17,6 +17,9 @@ WELCOMES: Final = "welcomes"  # by number: not yet joined
 BOXES: Final = "boxes"  # by number: opened, not yet dealt with
 LISTS: Final = "lists"  # by account: newest verified device list
 CONTACTS: Final = "contacts"  # by account
+TOKENS: Final = "tokens"  # by account: what shows it that we are its contact
+BLOCKS: Final = "blocks"  # by account
+UPLOADS: Final = "uploads"  # by file id: begun, and not yet queued as a message
 META: Final = "meta"  # one row each: identity, inbox
 
 
@@ -29,6 +32,7 @@ class Status(IntEnum):
     LOCKED = 4  # a valid commit did not open here: waiting to be re-admitted
     REMOVED = 5
     LEFT = 6
+    REQUEST = 7  # as applications see it: active, begun by a stranger, and not accepted yet
 
 
 class Work(IntEnum):
@@ -72,6 +76,9 @@ class Conversation(msgspec.Struct):
     founder: bool = False
     left: tuple[bytes, ...] = ()  # accounts that left and are not yet put out of the group
     lost_at: int = 0  # where we fell out of the group (locked, removed): the last entry dealt with before
+    heard_ms: int = 0  # time of the last entry, by the relay's clock
+    archived: int = 0  # what an archive told us up to here is not told again
+    request: bool = False  # begun by a stranger: nothing is answered until it is accepted
     gap_at: int = 0  # end of the last GAP: its hash counts once a member's `seen` lies behind it
 
 
@@ -110,6 +117,7 @@ class Plan(msgspec.Struct, frozen=True):
     remove: tuple[bytes, ...] = ()  # accounts
     renew: tuple[tuple[bytes, bytes], ...] = ()  # (account, device) leaves to take out and add again
     fence: int = 0  # when this was planned: a renewal by somebody else after it makes ours moot
+    drop: tuple[tuple[bytes, bytes], ...] = ()  # (account, device) leaves to take out; the account stays
 
 
 class Outgoing(_Hidden, msgspec.Struct):
@@ -133,6 +141,24 @@ class Outgoing(_Hidden, msgspec.Struct):
     attempts: tuple[Attempt, ...] = ()
     stored_offset: int | None = None  # OK came; the echo is awaited
     quiet: bool = False  # receipts and the like: no Stored event
+    token: bytes | None = None  # BOX: shows its receiver that we are a contact
+
+
+class Upload(_Hidden, msgspec.Struct, frozen=True):
+    """A file on its way to the relay. Sealing it again gives the same chunks, so the relay knows which are up."""
+
+    id: bytes
+    key: bytes
+    topic: bytes
+    path: str
+    size: int
+    mtime_ns: int
+    chunk: int
+    name: str
+    mime: str
+    caption: str = ""
+    thumbnail: bytes = b""
+    blurhash: str = ""
 
 
 class Package(_Hidden, msgspec.Struct, frozen=True):
@@ -153,6 +179,7 @@ class PendingWelcome(msgspec.Struct, frozen=True):
     topic: bytes
     generation: int
     by: bytes
+    stranger: bool = False  # the relay says that no token of a contact was shown
 
 
 class PendingBox(_Hidden, msgspec.Struct, frozen=True):
@@ -195,6 +222,10 @@ class Identity(_Hidden, msgspec.Struct):
     signed_list: bytes
     handle: str | None = None
     recovery_seed: bytes | None = None
+    contact_token: bytes = b""  # what we give to contacts
+    invite_tokens: tuple[bytes, ...] = ()  # handed out beside the encryption
+    published_tokens: tuple[bytes, ...] = ()  # of which the relay has the hashes
+    recovery_key: bytes | None = None  # seals what the recovery code opens; here once the code was shown
 
 
 class InboxCursor(msgspec.Struct):
@@ -211,6 +242,8 @@ class Contact(msgspec.Struct):
     account: bytes
     name: str
     verified: bool = False
+    changed: bool = False  # was verified, and its keys were recovered since: nothing is sent until that is settled
+    since: int = 0  # offset in the self topic of the last word on it
 
 
 class KnownList(msgspec.Struct, frozen=True):
@@ -218,3 +251,17 @@ class KnownList(msgspec.Struct, frozen=True):
 
     account: bytes
     signed: bytes
+
+
+class Token(msgspec.Struct, frozen=True):
+    """What shows an account that we are its contact. ``given``: our own token as it was last sent to it."""
+
+    account: bytes
+    token: bytes = b""
+    given: bytes = b""
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """Somebody of whom nothing is shown, and who is told nothing."""
+
+    account: bytes

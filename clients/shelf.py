@@ -53,6 +53,8 @@ class Shelf:
         self.boxes = {b.number: b for b in self._all(R.BOXES, R.PendingBox)}
         self.contacts = {c.account: c for c in self._all(R.CONTACTS, R.Contact)}
         self.lists = {k.account: open_signed(k.signed) for k in self._all(R.LISTS, R.KnownList)}
+        self.tokens = {t.account: t for t in self._all(R.TOKENS, R.Token)}
+        self.blocked = {b.account for b in self._all(R.BLOCKS, R.Blocked)}
         self.windows: dict[bytes, SeenWindow] = {}
         self.doubts: dict[tuple[bytes, bytes], str] = {}
         numbers = [*self.outgoing, *self.welcomes, *self.boxes, 0]
@@ -85,12 +87,21 @@ class Shelf:
                 found.add(talk.generation, talk.cursor, talk.chain)
         return found
 
+    def token_of(self, account: bytes) -> bytes | None:
+        """What shows an account that we are its contact, if it gave us something."""
+        known = self.tokens.get(account)
+        return known.token if known is not None and known.token else None
+
     def peer_of(self, talk: R.Conversation) -> bytes | None:
         """The other account of a pair."""
         if talk.kind != TopicKind.PAIR:
             return None
         candidates = (*talk.roster, *self.contacts, *self.lists)
         return next((a for a in candidates if pair_topic(self.account, a) == talk.topic), None)
+
+    def uploads(self) -> list[R.Upload]:
+        """Files that were begun and are not queued yet. Reads the vault."""
+        return self._all(R.UPLOADS, R.Upload)
 
     # -- saving --------------------------------------------------------------------------------------------------------
     def save(self, talk: R.Conversation) -> None:
@@ -127,6 +138,25 @@ class Shelf:
         """Write a contact."""
         self.contacts[contact.account] = contact
         self.journal.put(R.CONTACTS, contact.account, contact)
+
+    def drop_contact(self, account: bytes) -> None:
+        """Somebody is no contact any more."""
+        self.contacts.pop(account, None)
+        self.journal.put(R.CONTACTS, account, None)
+
+    def is_silent(self, talk: R.Conversation) -> bool:
+        """Whether nothing of ours may leave in a conversation: a request, or one with somebody blocked."""
+        return talk.request or (bool(self.blocked) and self.peer_of(talk) in self.blocked)
+
+    def save_token(self, token: R.Token) -> None:
+        """Write what shows an account that we are its contact."""
+        self.tokens[token.account] = token
+        self.journal.put(R.TOKENS, token.account, token)
+
+    def save_blocked(self, account: bytes, *, blocked: bool) -> None:
+        """Write whether somebody is blocked."""
+        (self.blocked.add if blocked else self.blocked.discard)(account)
+        self.journal.put(R.BLOCKS, account, R.Blocked(account) if blocked else None)
 
     def save_package(self, package: R.Package) -> None:
         """Write a key package of ours."""

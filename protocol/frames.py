@@ -49,6 +49,7 @@ class Flag(IntFlag):
     DEVICES = 256  # by the relay, in inboxes: the body is a signed device list
     WELCOME = 512  # by the relay, in inboxes: the body is a Welcome, the header a WelcomeHeader
     SEALED = 1024  # in inboxes: the body is an HPKE box to a device
+    STRANGER = 2048  # by the relay, in inboxes: the sender showed no token of a contact
 
 
 FLAGS_PUBLISHABLE: Final = 1 | 2 | 4 | 8 | 16 | 32 | 64 | 128 | 1024  # what a client may set
@@ -222,10 +223,11 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     account: Key
     body: Annotated[bytes, Meta(max_length=L.WELCOME_BYTES_MAX)]
+    token: Token | None = None  # of a contact of ``account``
 
 
 class Bundle(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a commit brings along. All of it happens in the commit's transaction, or none."""
+    """What an entry brings along, in its transaction or not at all. Only a commit brings more than ``blobs``."""
 
     create: Create | None = None
     read_from: UInt = 0  # offset after which the added may read: the anchor that the Welcome states
@@ -247,7 +249,7 @@ class Pub(Frame, frozen=True, tag=13):
     header: Header = b""
     body: Body = b""
     bundle: Bundle | None = None
-    token: Token | None = None
+    token: Token | None = None  # of a lease (workers); in an inbox: of a contact of its owner
 
 
 class PubResult(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -62,6 +62,16 @@ def feed_topic(account: bytes) -> bytes:
     return tagged_hash("topic/feed", (account,))
 
 
+def link_slot(secret: bytes, step: int) -> bytes:
+    """Locker in which a device that is being linked finds the parcel of a step; only who knows the secret finds it."""
+    return tagged_hash("link", (secret, step.to_bytes(1, "big")))
+
+
+def contact_hash(account: bytes, token: bytes) -> bytes:
+    """What the relay knows of a token by which ``account`` recognises its contacts."""
+    return tagged_hash("contact", (account, token))
+
+
 def new_id(now_ms: int, entropy: Entropy) -> bytes:
     """A message id: 48 bits of Unix milliseconds, then 80 random bits, so ids sort by their time. 16 bytes."""
     return now_ms.to_bytes(6, "big") + entropy(ID_BYTES - 6)

@@ -26,7 +26,7 @@ HEADER_BYTES_MAX: Final = 4096  # clear header of an entry: an access change of 
 BODY_BYTES_MAX: Final = 72 * 1024  # largest padding bucket (64 KiB) + MLS framing
 BUNDLE_WELCOMES_MAX: Final = 100  # accounts that one commit may add
 WELCOME_BYTES_MAX: Final = 64 * 1024  # a Welcome names its tree by hash, so only group secrets grow with the added
-BUNDLE_BLOBS_MAX: Final = 64  # references that one entry may hold
+BUNDLE_BLOBS_MAX: Final = 1024  # references that one entry may hold: every chunk of the largest file, and room
 TEXT_BYTES_MAX: Final = 512  # code points of human-readable texts in INFO, ERR, BYE, CLOSED (ours are ASCII)
 AGENT_BYTES_MAX: Final = 64  # code points: name and version of the client software
 NAME_BYTES_MAX: Final = 32  # code points of feature, method and event names
@@ -72,6 +72,12 @@ KEY_PACKAGES_LOW: Final = 16  # below this the relay says so (EVT key packages l
 KEY_PACKAGES_TARGET: Final = 64  # what a client keeps there
 KEY_PACKAGE_LIFE_S: Final = 60 * 86_400  # as long as dedupe rows live
 CLAIM_ACCOUNTS_MAX: Final = 100  # accounts in one claim, as many as a commit may add
+LOCKER_BYTES_MAX: Final = 68 * 1024  # a parcel for a new device, or what a recovery code opens: one padded box
+LINK_MS: Final = 600_000  # a parcel for a new device waits this long: both devices are in somebody's hands
+KNOCKS_BURST: Final = 120  # looks into lockers of others that one address saves up: two minutes of waiting to be linked
+KNOCKS_PER_S: Final = 2  # and how fast it may go on: a code has 125 bits, so this only keeps the curious cheap
+CONTACT_TOKENS_MAX: Final = 32  # tokens of an account that count: the one of its contacts, and invitations
+CONTACT_TOKEN_BYTES: Final = 16  # random: nobody guesses one
 
 # -- conversations ----------------------------------------------------------------------------------------------------
 GROUP_DEVICES_MAX: Final = 1000  # default cap of a private topic
@@ -92,7 +98,28 @@ TEXT_CHARS_MAX: Final = 16_384  # one chat text
 
 # -- inboxes, blobs, topics -------------------------------------------------------------------------------------------
 INBOX_ENTRIES_MAX: Final = 10_000  # unread entries of an inbox; beyond it posts get 507
-BLOB_BYTES_MAX: Final = 960 * 1024  # one sealed blob in one request; larger things are chunked by the sender
+INBOX_STRANGERS_MAX: Final = 200  # of them by strangers: a screenful of requests, and the rest stays for contacts
+BLOB_BYTES_MAX: Final = 960 * 1024  # one sealed blob in one REQ; larger ones go over HTTP
 BLOB_UNLINKED_MS: Final = 3_600_000  # an upload that nothing refers to lives an hour
 TOPIC_READ_ENTRIES_MAX: Final = 500  # entries of one read
+LIST_TOPICS_MAX: Final = 1000  # topics in one answer to `topics.list`: 40 KB
 HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`
+
+# -- files ------------------------------------------------------------------------------------------------------------
+CHUNK_BYTES: Final = 256 * 1024  # plaintext of a chunk: 4 in flight fill a fast link, and one is soon sent again
+CHUNK_BYTES_MIN: Final = 64 * 1024  # smaller ones cost more in requests than in bytes
+CHUNK_BYTES_MAX: Final = 1 << 20  # larger ones cost a relay too much memory for each upload under way
+CHUNK_SEAL_BYTES: Final = 40  # what sealing adds to a chunk: a nonce of 24 bytes, a tag of 16
+CHUNK_PAD_BYTES: Final = 16 * 1024  # the last chunk is filled up to a multiple: its size does not give the file away
+SEALED_CHUNK_BYTES_MAX: Final = CHUNK_BYTES_MAX + CHUNK_SEAL_BYTES  # one blob over HTTP
+FILE_CHUNKS_MAX: Final = 900  # 30 KB of hashes: with a caption and a thumbnail they fit one message
+FILE_BYTES_MAX: Final = FILE_CHUNKS_MAX * CHUNK_BYTES_MAX  # 900 MiB
+THUMBNAIL_BYTES_MAX: Final = 16 * 1024  # a preview travels inside the message
+BLURHASH_CHARS_MAX: Final = 128  # 9 × 9 components need 166; nobody draws with more than 7 × 7
+TICKET_BYTES: Final = 32  # unguessable: the only proof of who uploads and reads blobs over HTTP
+TICKET_LIFE_MS: Final = 600_000  # longer than any one request, short enough that a stolen one is soon worthless
+DEVICE_TICKETS_MAX: Final = 4  # of one device at once; the oldest goes when there are more
+TICKETS_MAX: Final = 100_000  # of all devices: 20 MB of a relay's memory
+BLOB_RENEW_MAX: Final = 256  # hashes in one `blobs.renew`
+BLOB_RENEW_MS: Final = 1_200_000  # a long upload renews what is up every 20 minutes: twice before its hour is over
+BLOB_RESERVE_BYTES: Final = 64 << 20  # beyond an account's quota, for trees: a full quota must not block a removal

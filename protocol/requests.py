@@ -57,7 +57,8 @@ class ClaimKeyPackages(Params, frozen=True):
     """``keypackages.claim``: one package per device of each account. Result: list of ClaimedPackage."""
 
     accounts: Accounts
-    token: Token | None = None  # shows the claimer to be a contact
+    tokens: Annotated[tuple[tuple[Key, Token], ...], Meta(max_length=L.CLAIM_ACCOUNTS_MAX)] = ()  # (account, its token)
+    devices: Annotated[tuple[Key, ...], Meta(max_length=L.DEVICES_MAX)] = ()  # only of these; none named: of all
 
 
 class ClaimedPackage(Params, frozen=True):
@@ -82,6 +83,16 @@ class GetBlob(Params, frozen=True):
     hash: Key
 
 
+class Ticket(Params, frozen=True):
+    """``blobs.ticket``: a ticket for ``/blob/<hash>`` over HTTP (7.5). Result: (ticket, expires_ms)."""
+
+
+class RenewBlobs(Params, frozen=True):
+    """``blobs.renew``: start the hour of uploads that nothing names anew. Result: which of them are stored (bools)."""
+
+    hashes: Annotated[tuple[Key, ...], Meta(max_length=L.BLOB_RENEW_MAX)]
+
+
 class GetHeads(Params, frozen=True):
     """``topics.heads``: heads of topics. Result: list of frames.SubResult (tid 0; code 404 where not yours)."""
 
@@ -100,6 +111,54 @@ class Reserve(Params, frozen=True):
     topic: Key
 
 
+class ListTopics(Params, frozen=True):
+    """``topics.list``: conversations of the own account behind a topic id, by id. Result: list of OwnTopic."""
+
+    after: Key = bytes(L.KEY_BYTES)
+
+
+class OwnTopic(Params, frozen=True):
+    """A conversation that the relay has the account on the list of."""
+
+    topic: Key
+    kind: UInt
+    role: UInt
+
+
+class PutLink(Params, frozen=True):
+    """``link.put``: leave a sealed parcel for a device that is being linked, for ten minutes. Result: nil."""
+
+    slot: Key
+    sealed: Annotated[bytes, Meta(max_length=L.LOCKER_BYTES_MAX)]
+
+
+class GetLink(Params, frozen=True):
+    """``link.get``: the parcel in a slot, before or after registration. Result: bytes. 404 if there is none."""
+
+    slot: Key
+
+
+class PutRecovery(Params, frozen=True):
+    """``recovery.put``: what the recovery code opens, sealed; it replaces what was there. Result: nil."""
+
+    sealed: Annotated[bytes, Meta(max_length=L.LOCKER_BYTES_MAX)]
+
+
+class GetRecovery(Params, frozen=True):
+    """``recovery.get``: what the recovery code of an account opens, before or after registration. Result: bytes."""
+
+    account: Key
+
+
+class SetTokens(Params, frozen=True):
+    """``contacts.tokens``: who shows a token with one of these hashes is a contact of this account. Result: nil.
+
+    The hashes replace those before; see ``ids.contact_hash``.
+    """
+
+    hashes: Annotated[tuple[Key, ...], Meta(max_length=L.CONTACT_TOKENS_MAX)]
+
+
 METHODS: Final[dict[str, type[Params]]] = {
     "devices.publish": PublishList,
     "devices.get": GetLists,
@@ -109,9 +168,17 @@ METHODS: Final[dict[str, type[Params]]] = {
     "keypackages.claim": ClaimKeyPackages,
     "blobs.put": PutBlob,
     "blobs.get": GetBlob,
+    "blobs.ticket": Ticket,
+    "blobs.renew": RenewBlobs,
     "topics.heads": GetHeads,
     "topics.members": GetMembers,
     "topics.reserve": Reserve,
+    "topics.list": ListTopics,
+    "link.put": PutLink,
+    "link.get": GetLink,
+    "recovery.put": PutRecovery,
+    "recovery.get": GetRecovery,
+    "contacts.tokens": SetTokens,
 }
 
 

@@ -56,6 +56,7 @@ class Settings:
     )
     ring_frames: int = _setting(L.RING_FRAMES, "recent entries kept in memory per topic in use", 1, 100_000)
     ring_bytes_max: int = _setting(L.RING_BYTES_MAX, "and at most this much of them", 1 << 12, 1 << 26)
+    blob_quota_bytes: int = _setting(1 << 30, "bytes of files an account may have stored; 0: as the disk allows", 0)
     database_bytes_max: int = _setting(0, "size of the database; beyond it messages get 504; 0: as the disk allows", 0)
 
     publishes_per_s: int = _setting(2000, "stored messages a connection may send each second", 1, 10_000_000)

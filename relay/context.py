@@ -21,6 +21,7 @@ from relay.counters import Counters
 from relay.hubs import Hubs
 from relay.pending import Pending
 from relay.registry import Registry
+from relay.tickets import Tickets
 from relay.wheel import Wheel
 from storage.base import Entry, Store
 
@@ -45,6 +46,7 @@ class Relay:
         self.registry = Registry()
         self.wheel = Wheel(tick_ms())
         self.hubs = Hubs(settings, store.topics, broker, self.counters, self.spawn)
+        self.tickets = Tickets(tick_ms, entropy)
         self.is_draining = False
         self.pending = Pending()  # PUBs of all connections that wait for their commit
         self._nursery = nursery
@@ -87,6 +89,7 @@ class Relay:
 
     def _list_changed(self, entry: Entry) -> None:
         devices = open_signed(entry.body)
+        self.tickets.keep_only(devices.account, {device.key for device in devices.devices})
         event = Evt("devices", _raw(DevicesChanged(devices.account, devices.version)))
         for connection in self.registry.of_account(devices.account):
             if devices.device(connection.device) is None:

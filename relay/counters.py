@@ -53,6 +53,10 @@ class Counters:
     fell_behind: int = 0  # live subscriptions that became slower than their topic
     gaps: int = 0  # GAP frames
     fills: int = 0  # reads that closed a gap of a hub
+    blobs_put: int = 0  # over HTTP
+    blobs_got: int = 0
+    blob_bytes_in: int = 0
+    blob_bytes_out: int = 0
     failures: int = 0  # bugs caught at a boundary
     errors: Counter[int] = field(default_factory=Counter)  # ERR frames by code
     closes: Counter[int] = field(default_factory=Counter)  # BYE frames by code

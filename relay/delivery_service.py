@@ -19,12 +19,16 @@ from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason, RemoteProtocolError
 from protocol.frames import Evt, Frame, Req, SubResult
 from protocol.identity import DeviceList, IdentityError
-from protocol.limits import KEY_PACKAGES_LOW, MESSAGE_BYTES_MAX
+from protocol.limits import BLOB_RESERVE_BYTES, KEY_PACKAGES_LOW, LIST_TOPICS_MAX, MESSAGE_BYTES_MAX
 from relay.bounds import CLAIM_DEVICES_MAX, RETRY_MS
 from relay.context import Relay
+from relay.parcels import Parcels
+from relay.seam import Peer
 from storage.base import Account, Refused, StoreAway, TopicState
 
 NIL: Final = b"\xc0"
+#: What a device may ask before it is on any list: what it needs to get onto one.
+UNREGISTERED: Final = frozenset({"devices.publish", "devices.get", "handles.get", "link.get", "recovery.get"})
 
 
 class Client(Protocol):
@@ -33,6 +37,7 @@ class Client(Protocol):
     account: bytes
     device: bytes
     is_registered: bool
+    peer: Peer
     login_number: int
 
     def send(self, frame: Frame) -> None: ...
@@ -59,13 +64,14 @@ class DeliveryService:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._store = relay.store
+        self._parcels = Parcels(relay.store.lockers, relay.clock_ms, relay.tick_ms)
 
     async def answer(self, client: Client, request: Req) -> Answer | Refused:
         """Answer one request. Never raises for anything that a peer or the store may do."""
         method, type_ = _METHODS.get(request.method), R.METHODS.get(request.method)
         if method is None or type_ is None:
             return Refused(Code.UNKNOWN_METHOD, "no such method here; protocol/SPEC.md lists those there are")
-        if not client.is_registered and request.method != "devices.publish":
+        if not client.is_registered and request.method not in UNREGISTERED:
             return Refused(Code.UNAUTHENTICATED, "this device is not registered yet; send devices.publish first")
         try:
             return await method(self, client, decode_struct(request.params, type_))
@@ -153,7 +159,12 @@ class DeliveryService:
         if devices > CLAIM_DEVICES_MAX:
             text = f"{devices} devices at once; at most {CLAIM_DEVICES_MAX}: claim for fewer accounts"
             return Refused(Code.TOO_LARGE, text)
-        claimed = await self._store.key_packages.claim(wanted)
+        serving = {account.account for account in accounts if account is not None and account.service}
+        shown = [(account, token) for account, token in params.tokens if account in wanted]
+        known = serving | await self._store.contacts.known(client.account, shown)
+        claimed = await self._store.key_packages.claim(
+            wanted, devices=params.devices, strangers={account for account in wanted if account not in known}
+        )
         for package in claimed:
             if not package.last_resort and package.left < KEY_PACKAGES_LOW:
                 self._warn_low(package.device, package.left)
@@ -169,13 +180,24 @@ class DeliveryService:
         """``blobs.put``"""
         if hashlib.sha256(params.data).digest() != params.hash:
             return Refused(Code.FRAME, "blobs.put: the hash is not the SHA-256 of the data")
-        await self._store.blobs.put(params.hash, params.data)
-        return Answer(NIL)
+        quota = self._relay.settings.blob_quota_bytes
+        room = quota + BLOB_RESERVE_BYTES if quota else 0
+        refusal = await self._store.blobs.put(params.hash, params.data, account=client.account, quota_bytes=room)
+        return refusal or Answer(NIL)
 
     async def get_blob(self, client: Client, params: R.GetBlob) -> Answer | Refused:
         """``blobs.get``"""
         data = await self._store.blobs.get(params.hash)
-        return Refused(Code.NOT_FOUND, "no such blob") if data is None else Answer(encode_struct(data))
+        return Refused(Code.NOT_FOUND, "no such blob") if data is None else self._fitting(data)
+
+    async def ticket(self, client: Client, params: R.Ticket) -> Answer | Refused:
+        """``blobs.ticket``"""
+        ticket, life_ms = self._relay.tickets.issue(client.account, client.device)
+        return Answer(encode_struct((ticket, self._relay.clock_ms() + life_ms)))
+
+    async def renew_blobs(self, client: Client, params: R.RenewBlobs) -> Answer | Refused:
+        """``blobs.renew``"""
+        return Answer(encode_struct(await self._store.blobs.renew(params.hashes)))
 
     # -- topics --------------------------------------------------------------------------------------------------------
     async def heads(self, client: Client, params: R.GetHeads) -> Answer | Refused:
@@ -195,6 +217,35 @@ class DeliveryService:
         until = await self._store.topics.reserve(params.topic, client.account, client.device)
         return until if isinstance(until, Refused) else Answer(encode_struct(until))
 
+    async def list_topics(self, client: Client, params: R.ListTopics) -> Answer | Refused:
+        """``topics.list``"""
+        rows = await self._store.topics.of_account(client.account, params.after, LIST_TOPICS_MAX)
+        return Answer(encode_struct([R.OwnTopic(*row) for row in rows]))
+
+    # -- linking, recovery, contacts -----------------------------------------------------------------------------------
+    async def put_link(self, client: Client, params: R.PutLink) -> Answer | Refused:
+        """``link.put``"""
+        return await self._parcels.put_link(client.account, params.slot, params.sealed) or Answer(NIL)
+
+    async def get_link(self, client: Client, params: R.GetLink) -> Answer | Refused:
+        """``link.get``"""
+        found = await self._parcels.get_link(client.peer.address, params.slot)
+        return found if isinstance(found, Refused) else Answer(encode_struct(found))
+
+    async def put_recovery(self, client: Client, params: R.PutRecovery) -> Answer | Refused:
+        """``recovery.put``"""
+        return await self._parcels.put_recovery(client.account, params.sealed) or Answer(NIL)
+
+    async def get_recovery(self, client: Client, params: R.GetRecovery) -> Answer | Refused:
+        """``recovery.get``"""
+        found = await self._parcels.get_recovery(client.peer.address, params.account)
+        return found if isinstance(found, Refused) else Answer(encode_struct(found))
+
+    async def set_tokens(self, client: Client, params: R.SetTokens) -> Answer | Refused:
+        """``contacts.tokens``"""
+        await self._store.contacts.set_tokens(client.account, params.hashes)
+        return Answer(NIL)
+
 
 def _head(state: TopicState | None) -> SubResult:
     if state is None:
@@ -211,7 +262,15 @@ _METHODS: Final[dict[str, Method]] = {
     "keypackages.claim": DeliveryService.claim_key_packages,
     "blobs.put": DeliveryService.put_blob,
     "blobs.get": DeliveryService.get_blob,
+    "blobs.ticket": DeliveryService.ticket,
+    "blobs.renew": DeliveryService.renew_blobs,
     "topics.heads": DeliveryService.heads,
     "topics.members": DeliveryService.members,
     "topics.reserve": DeliveryService.reserve,
+    "topics.list": DeliveryService.list_topics,
+    "link.put": DeliveryService.put_link,
+    "link.get": DeliveryService.get_link,
+    "recovery.put": DeliveryService.put_recovery,
+    "recovery.get": DeliveryService.get_recovery,
+    "contacts.tokens": DeliveryService.set_tokens,
 }

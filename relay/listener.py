@@ -15,7 +15,7 @@ import ssl
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
@@ -47,16 +47,30 @@ class ListenerStatistics:
     buffered_bytes: int
 
 
+class HttpService(Protocol):
+    """What answers the requests that are no websocket's."""
+
+    def wants(self, head: bytes) -> bool:
+        """Whether it answers the request that begins with these bytes."""
+        ...
+
+    async def serve(self, stream: trio.abc.Stream, head: bytes) -> None:
+        """Answer requests until the connection ends; ``head`` was read of them already."""
+        ...
+
+
 class Listener:
     """Accepts connections and runs each until it ends. ``accept`` makes the logic of a websocket that was opened."""
 
     def __init__(
-        self, settings: Settings, accept: Accept, counters: Counters, tls: ssl.SSLContext | None = None
-    ) -> None:
+        self, settings: Settings, accept: Accept, counters: Counters, tls: ssl.SSLContext | None = None,
+        http: HttpService | None = None,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._accept = accept
         self._counters = counters
         self._tls = tls
+        self._http = http
         self._addresses: Counter[str] = Counter()
         self._peers: set[SocketPeer] = set()
 
@@ -100,11 +114,21 @@ class Listener:
         await trio.aclose_forcefully(stream)
 
     async def _run(self, stream: trio.abc.Stream, peer: SocketPeer) -> None:
+        head: bytes | None = None
+        deadline = trio.current_time() + self._settings.handshake_ms / 1000
+        with trio.move_on_at(deadline):
+            head = await self._secure_and_look(stream, peer)
+        if head is None:
+            self._counters.refused_handshakes += 1
+            return
+        if self._http is not None and self._http.wants(head):
+            await self._http.serve(peer.stream, head)
+            return
         async with trio.open_nursery() as nursery:
-            with trio.move_on_after(self._settings.handshake_ms / 1000):
-                if await self._secure(stream, peer):
-                    nursery.start_soon(peer.write)
-                    await self._handshake(nursery, peer)
+            with trio.move_on_at(deadline):
+                peer.unread(head)
+                nursery.start_soon(peer.write)
+                await self._handshake(nursery, peer)
             if peer.websocket is None:
                 self._counters.refused_handshakes += 1
             else:
@@ -119,6 +143,21 @@ class Listener:
         if isinstance(stream, trio.SocketStream) and not peer.is_clean:
             with trio.move_on_after(B.CLOSE_MS / 1000):
                 await _linger(stream)
+
+    async def _secure_and_look(self, stream: trio.abc.Stream, peer: SocketPeer) -> bytes | None:
+        """The beginning of the request, its first line at least; None: there will be none."""
+        if not await self._secure(stream, peer):
+            return None
+        head = b""
+        while b"\n" not in head and len(head) < B.HANDSHAKE_BYTES_MAX:
+            try:
+                data = await peer.stream.receive_some(_RECEIVE_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return None
+            if not data:
+                return None
+            head += data
+        return head
 
     async def _secure(self, stream: trio.abc.Stream, peer: SocketPeer) -> bool:
         if self._tls is not None:

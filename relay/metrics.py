@@ -29,6 +29,10 @@ _COUNTERS = {
     "fell_behind": "live subscriptions that became slower than their topic",
     "gaps": "GAP frames sent",
     "fills": "gaps of hubs closed from the store",
+    "blobs_put": "blobs uploaded over HTTP",
+    "blobs_got": "blobs read over HTTP, whole or in part",
+    "blob_bytes_in": "bytes of blobs uploaded over HTTP",
+    "blob_bytes_out": "bytes of blobs read over HTTP",
     "failures": "bugs caught at a boundary; look for 'failed' in the log",
 }
 

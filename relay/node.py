@@ -20,6 +20,7 @@ import trio
 from protocol.ids import Entropy
 from relay import bounds as B
 from relay import log
+from relay.blobs import BlobService
 from relay.broker.base import Broker, BrokerStatistics
 from relay.config import ConfigError, Settings
 from relay.connection import Connection
@@ -143,13 +144,12 @@ async def open_node(
     """A relay over an open store and broker, not listening yet. Everything ends with the block."""
     async with trio.open_nursery() as nursery:
         relay = Relay(settings, store, broker, nursery, cluster, clock_ms, trio_tick_ms, entropy)
-        listener = Listener(settings, make_accept(relay), relay.counters, _tls(settings))
+        listener = Listener(settings, make_accept(relay), relay.counters, _tls(settings), BlobService(relay))
         node = Node(relay, listener, nursery)
         for sentence in node.insecure:
             log.warning("insecure", why=sentence)
         nursery.start_soon(_turn_wheel, relay)
-        if settings.retention_ms:
-            nursery.start_soon(_retain, relay)
+        nursery.start_soon(_retain, relay)
         try:
             yield node
         finally:
@@ -163,17 +163,23 @@ async def _turn_wheel(relay: Relay) -> None:
 
 
 async def _retain(relay: Relay) -> None:
-    """Remove what is too old, again and again; a store that is away is asked again the next time."""
+    """Remove what is too old, again and again; a store that is away is asked again the next time.
+
+    Where messages are kept for ever, their time to live still ends, and uploads that nothing names still go.
+    """
     while True:
         now_ms = relay.clock_ms()
+        before_ms = now_ms - relay.settings.retention_ms if relay.settings.retention_ms else 0
         try:
-            freed = await relay.store.topics.retain(now_ms - relay.settings.retention_ms, now_ms)
+            freed = await relay.store.topics.retain(before_ms, now_ms)
         except StoreAway as error:
             log.warning("retention-skipped", why=str(error))
         else:
             if freed.entries:
                 relay.hubs.forget_frames()
-            log.info("retention", entries=freed.entries, bytes=freed.bytes, blobs=freed.blobs)
+            log.info(
+                "retention", entries=freed.entries, bytes=freed.bytes, blobs=freed.blobs, blob_bytes=freed.blob_bytes
+            )
         await trio.sleep(relay.settings.retention_every_ms / 1000)
 
 

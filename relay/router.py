@@ -50,8 +50,8 @@ def decide(frame: Pub, facts: Facts, now_ms: int) -> Append | Ephemeral | Refuse
         return Refused(Code.UNAUTHENTICATED, "this device is not registered yet; send devices.publish first")
     if flags & ~FLAGS_PUBLISHABLE:
         return _bad(f"flags {flags} has bits that a client may not set")
-    if frame.token is not None:
-        return _bad("this relay grants no worker slots, so a PUB carries no token")
+    if frame.token is not None and not flags & Flag.SEALED:
+        return _bad("this relay grants no worker slots, so a PUB carries a token into an inbox only")
     if flags & Flag.EPHEMERAL:
         return _ephemeral(frame)
     if flags & Flag.NO_ECHO:
@@ -91,7 +91,7 @@ def _stored(frame: Pub, facts: Facts) -> Append | Refused:
     if flags & Flag.RESET and not flags & Flag.COMMIT:
         return _bad("RESET belongs to a COMMIT")
     if bundle is not None and not flags & Flag.COMMIT and (bundle.welcomes or bundle.read_from):
-        return _bad("Welcomes and read_from come with a commit only")
+        return _bad("Welcomes and read_from come with a commit only; another entry may name blobs")
     access: AccessChange | None = None
     erases = 0
     if flags & Flag.ACCESS and flags & Flag.ERASE:
@@ -111,8 +111,8 @@ def _stored(frame: Pub, facts: Facts) -> Append | Refused:
         header=frame.header, body=frame.body, access=access, erases=erases,
         create=None if bundle is None else bundle.create,
         read_from=0 if bundle is None else bundle.read_from,
-        welcomes=() if bundle is None else tuple(WelcomePost(w.account, w.body) for w in bundle.welcomes),
-        blobs=() if bundle is None else bundle.blobs,
+        welcomes=() if bundle is None else tuple(WelcomePost(w.account, w.body, w.token) for w in bundle.welcomes),
+        blobs=() if bundle is None else bundle.blobs, token=frame.token,
     )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ class SocketPeer(trio.abc.Stream):
         self._is_done = False  # no more bytes will be appended
         self._received = 0  # bytes since the last whole message
         self._received_max = _LOGIN_BYTES
+        self._unread = b""  # read before trio-websocket came, and still to be read by it
         self.flushed = trio.Event()  # the writer has ended
         self.closing = trio.Event()  # the end has begun
         self.ended = trio.Event()  # nothing more will be read, or written
@@ -115,13 +116,21 @@ class SocketPeer(trio.abc.Stream):
             self.close_nowait(_TOO_BIG, "too many bytes without a whole message")
             self.ended.set()
             return b""
-        data = await self.stream.receive_some(max_bytes)
+        if self._unread:
+            await trio.lowlevel.checkpoint()
+            data, self._unread = self._unread, b""
+        else:
+            data = bytes(await self.stream.receive_some(max_bytes))
         self._received += len(data)
         if self.websocket is None:
             self.head += data
         if not data:
             self.ended.set()
-        return bytes(data)
+        return data
+
+    def unread(self, data: bytes) -> None:
+        """Hand bytes back that were read to see what they are."""
+        self._unread = data
 
     async def aclose(self) -> None:
         """Trio-websocket is done: say why, where it has not."""

@@ -93,6 +93,8 @@ def _publish(connection: Connection, new: Publication, now_ms: int) -> Appended 
         account_n = sql.next_number(connection, "accounts")
         _found_account(connection, account_n, new)
     _list_devices(connection, account_n, new, now_ms)
+    if not new.devices:
+        _forget(connection, account_n)
     entry = _announce(connection, account_n, new, now_ms)
     connection.exec_driver_sql(
         "UPDATE accounts SET version = ?, signed = ?, expires_ms = ?, service = ?, listed_at = ?, listed_ms = ?"
@@ -139,6 +141,12 @@ def _list_devices(connection: Connection, account_n: int, new: Publication, now_
     unlisted = "SELECT n FROM devices WHERE account = ? AND place < 0"
     connection.exec_driver_sql(f"DELETE FROM key_packages WHERE device IN ({unlisted})", (account_n,))
     connection.exec_driver_sql("UPDATE devices SET last_resort = NULL WHERE account = ? AND place < 0", (account_n,))
+
+
+def _forget(connection: Connection, account_n: int) -> None:
+    """Nobody is behind the account any more: its name is free, and nobody can recover or reach it."""
+    for table in ("handles", "contact_tokens", "lockers"):
+        connection.exec_driver_sql(f"DELETE FROM {table} WHERE account = ?", (account_n,))
 
 
 def _announce(connection: Connection, account_n: int, new: Publication, now_ms: int) -> Entry:

@@ -14,7 +14,7 @@ Rule 5.  Callbacks run on the trio thread, in commit order, all outcomes of one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,7 @@ class WelcomePost:
 
     account: bytes
     body: bytes
+    token: bytes | None = None  # of a contact of ``account``
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Append:
     read_from: int = 0
     welcomes: tuple[WelcomePost, ...] = ()
     blobs: tuple[bytes, ...] = ()
+    token: bytes | None = None  # INBOX: of a contact of its owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,10 @@ class Topics(Protocol):
         """(account, role, since) of a topic, by account."""
         ...
 
+    async def of_account(self, account: bytes, after: bytes, limit: int) -> list[tuple[bytes, int, int]]:
+        """(topic, kind, role) of the conversations that list an account, by topic id behind ``after``."""
+        ...
+
     async def reserve(self, topic: bytes, account: bytes, device: bytes) -> int | Refused:
         """Reserve the next commit for a device; the time in ms until which it holds."""
         ...
@@ -280,17 +286,72 @@ class KeyPackages(Protocol):
         """Store; the count of one-time packages of the device afterwards (never above KEY_PACKAGES_MAX)."""
         ...
 
-    async def claim(self, accounts: Sequence[bytes]) -> list[Claimed]:
-        """One per listed device of each account: a one-time one, else the last-resort one, else none."""
+    async def claim(
+        self, accounts: Sequence[bytes], *, devices: Collection[bytes] = (), strangers: Collection[bytes] = ()
+    ) -> list[Claimed]:
+        """One per listed device of each account: a one-time one, else the last-resort one, else none.
+
+        ``devices``: only of these, if any are named. ``strangers``: accounts that give away only their last-resort
+        ones here.
+        """
         ...
 
 
 class Blobs(Protocol):
-    """Sealed bytes under their SHA-256."""
+    """Sealed bytes under their SHA-256. Whoever uploads a blob first pays for it as long as it lives."""
 
-    async def put(self, digest: bytes, data: bytes) -> None: ...
+    async def put(
+        self, digest: bytes, data: bytes, *, account: bytes | None = None, quota_bytes: int = 0
+    ) -> Refused | None:
+        """Store; again: its hour without references starts anew. Raises ``ValueError`` if the hash is another.
 
-    async def get(self, digest: bytes) -> bytes | None: ...
+        ``quota_bytes``: what living blobs of ``account`` may hold together (0: no bound); beyond it Refused(QUOTA).
+        Durable on return."""
+        ...
+
+    async def get(self, digest: bytes) -> bytes | None:
+        """The bytes; None: unknown, or freed."""
+        ...
+
+    async def size(self, digest: bytes) -> int | None:
+        """How many bytes there are to read; None: unknown, or freed."""
+        ...
+
+    async def read(self, digest: bytes, start: int, count: int) -> bytes | None:
+        """At most ``count`` bytes from ``start``; None: unknown, or freed meanwhile."""
+        ...
+
+    async def renew(self, digests: Sequence[bytes]) -> list[bool]:
+        """Which of them are stored; the hour without references of those starts anew."""
+        ...
+
+    async def used(self, account: bytes) -> int:
+        """Bytes of the living blobs that an account pays for."""
+        ...
+
+
+class Contacts(Protocol):
+    """Hashes of the tokens by which accounts recognise their contacts."""
+
+    async def set_tokens(self, account: bytes, hashes: Sequence[bytes]) -> None:
+        """Replace the hashes of an account; see ``ids.contact_hash``."""
+        ...
+
+    async def known(self, account: bytes, tokens: Sequence[tuple[bytes, bytes]]) -> set[bytes]:
+        """Which accounts take ``account`` for a contact, of (account, token) shown: itself always."""
+        ...
+
+
+class Lockers(Protocol):
+    """Sealed parcels that somebody without a registered device can fetch: at most one of a kind an account."""
+
+    async def put(self, account: bytes, kind: int, slot: bytes, sealed: bytes, life_ms: int) -> bool:
+        """Replace the account's parcel of this kind; ``life_ms`` 0: for ever. False: the slot is somebody else's."""
+        ...
+
+    async def get(self, kind: int, slot: bytes, now_ms: int) -> bytes | None:
+        """The parcel in a slot, unless there is none or its time is over."""
+        ...
 
 
 class Store(Protocol):
@@ -307,5 +368,11 @@ class Store(Protocol):
 
     @property
     def blobs(self) -> Blobs: ...
+
+    @property
+    def contacts(self) -> Contacts: ...
+
+    @property
+    def lockers(self) -> Lockers: ...
 
     def statistics(self) -> StoreStatistics: ...

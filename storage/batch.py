@@ -16,6 +16,8 @@ from protocol.limits import DEVICE_UNSEEN_MS_MAX
 from storage import sql
 from storage.base import Append, Appended, Entry, Outcome
 from storage.facts import LEFT, AccountFacts, Facts, InboxFacts, Member, Plan, Stored, Target, TopicFacts
+from storage.flags import STRANGER
+from storage.inboxes import Visitors
 from storage.ordering import decide
 
 
@@ -74,6 +76,7 @@ class AppendBatch:
         self._accounts: dict[bytes, AccountFacts] = {}
         self._read: dict[bytes, int] = {}  # inbox → offset that all its devices have passed
         self._blobs: dict[bytes, int] = {}
+        self._visitors = Visitors(connection, ())
         # Short keys.
         self._topic_n: dict[bytes, int] = {}
         self._account_n: dict[bytes, int] = {}
@@ -100,6 +103,8 @@ class AppendBatch:
             self._load_accounts(changing)
         posted = {intent.topic for intent in intents} | inboxes
         self._load_read(topic for topic in posted if topic in self._topics)
+        if any(self._topics[topic].kind is TopicKind.INBOX for topic in posted if topic in self._topics):
+            self._visitors = Visitors(self._connection, self._posts(intents))
         erasing = [intent for intent in intents if intent.erases and intent.topic in self._topics]
         if erasing:
             self._load_targets(erasing)
@@ -107,6 +112,14 @@ class AppendBatch:
         if hashes:
             rows = sql.select_in(self._connection, "SELECT hash, n FROM blobs WHERE hash IN ({})", hashes)
             self._blobs = {row[0]: row[1] for row in rows}
+
+    def _posts(self, intents: Sequence[Append]) -> Iterator[tuple[bytes, bytes | None, Append]]:
+        for intent in intents:
+            topic = self._topics.get(intent.topic)
+            if topic is not None and topic.kind is TopicKind.INBOX:
+                yield topic.owner, intent.token, intent
+            for welcome in intent.welcomes:
+                yield welcome.account, welcome.token, intent
 
     def _load_topics(self, keys: Iterable[bytes]) -> None:
         for row in sql.select_in(self._connection, TOPICS, list(keys)):
@@ -224,11 +237,11 @@ class AppendBatch:
             inbox = inbox_topic(welcome.account)
             if inbox in self._topics:
                 used = (inbox, intent.device, intent.id) in self._stored
-                inboxes[welcome.account] = InboxFacts(self._topics[inbox], self._unread(inbox), used)
+                inboxes[welcome.account] = self._inbox(inbox, intent, welcome.token, used=used)
         present = (account for account, member in members.items() if member.role != LEFT)
         return Facts(
             topic, author, login, listed, expires_ms, stored, after_stored,
-            unread=self._unread(key) if topic is not None and topic.kind is TopicKind.INBOX else 0,
+            inbox=self._inbox(key, intent, intent.token) if topic and topic.kind is TopicKind.INBOX else None,
             roster=members,
             roster_devices=sum(self._accounts[account].devices for account in present if account in self._accounts),
             accounts=self._accounts,
@@ -237,9 +250,12 @@ class AppendBatch:
             blobs_missing=len(set(intent.blobs).difference(self._blobs)),
         )  # fmt: skip
 
-    def _unread(self, inbox: bytes) -> int:
+    def _inbox(self, inbox: bytes, intent: Append, token: bytes | None, *, used: bool = False) -> InboxFacts:
         topic = self._topics[inbox]
-        return topic.head - max(self._read.get(inbox, 0), topic.floor)
+        read = max(self._read.get(inbox, 0), topic.floor)
+        is_contact = self._visitors.is_contact(topic.owner, token, intent.account)
+        strange = 0 if is_contact else self._visitors.waiting(self._topic_n[inbox], read)
+        return InboxFacts(topic, topic.head - read, used, strange, is_contact)
 
     def _decide(self, intent: Append) -> Outcome:
         plan = decide(self._facts(intent), intent, self._now_ms, self._spacing_ms)
@@ -263,6 +279,8 @@ class AppendBatch:
         stored = Stored(entry.generation, entry.offset, entry.ts, intent.digest)
         self._stored[topic.topic, intent.device, intent.id] = stored
         self._targets[topic.topic, entry.offset] = Target(entry.account, entry.flags)
+        if entry.flags & STRANGER:
+            self._visitors.posted(self._topic_n[topic.topic])
 
     # -- writing -------------------------------------------------------------------------------------------------------
     def _write(self) -> None:

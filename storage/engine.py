@@ -135,6 +135,8 @@ class Engine:
         self._queued = 0  # these two and the counts change on the trio thread only
         self._queued_bytes = 0
         self._counts = _Counts()
+        self.tidy: Callable[[Connection], None] = lambda connection: None  # between transactions, when asked for
+        self._untidy = False  # of the writer's thread
         self._acks: dict[tuple[bytes, bytes], int] = {}  # trio sets items, the writer pops them: each is one step
         self._flushing = False  # a commit for their sake is queued
 
@@ -242,6 +244,10 @@ class Engine:
             op.done(result)
 
     # -- the writer's thread -------------------------------------------------------------------------------------------
+    def tidy_soon(self) -> None:
+        """For jobs: call ``tidy`` as soon as this transaction is committed, before its outcomes are handed out."""
+        self._untidy = True
+
     def run_writer(self) -> None:
         """Commit batch after batch until ``stop_nowait``."""
         with self._writer_db.connect() as connection:
@@ -292,6 +298,9 @@ class Engine:
                     results += run_appends(connection, intents, now_ms, self._spacing_ms)
                 else:
                     results += [op.run(connection, now_ms) for op in run if isinstance(op, JobOp)]
+        if self._untidy or any(isinstance(op, AppendOp) and op.intent.erases for op in ops):
+            self._untidy = False
+            self.tidy(connection)
         return results
 
 

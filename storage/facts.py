@@ -70,11 +70,13 @@ class AccountFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class InboxFacts(msgspec.Struct, frozen=True, gc=False):
-    """The inbox that a Welcome goes to."""
+    """The inbox that an entry or a Welcome goes to."""
 
     topic: TopicFacts
     unread: int
     used: bool  # the commit's id is stored there already, by the same device
+    strange: int = 0  # how many of the unread entries are by strangers
+    is_contact: bool = True  # the author showed a token of this account's contacts
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
@@ -94,7 +96,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     expires_ms: int  # of that list
     stored: Stored | None  # under (topic, device, id)
     after_stored: bool  # `after` is stored for the same topic and device; True where there is none
-    unread: int = 0  # INBOX: entries that its devices have not acknowledged
+    inbox: InboxFacts | None = None  # INBOX
     roster: Mapping[bytes, Member] = {}  # access changes, commits with Welcomes: the whole access list
     roster_devices: int = 0  # listed devices of all members, where somebody is added
     accounts: Mapping[bytes, AccountFacts] = {}  # the registered of author, added, removed

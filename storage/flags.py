@@ -16,5 +16,6 @@ RESET: Final = int(Flag.RESET)
 DEVICES: Final = int(Flag.DEVICES)
 WELCOME: Final = int(Flag.WELCOME)
 SEALED: Final = int(Flag.SEALED)
+STRANGER: Final = int(Flag.STRANGER)
 STORED: Final = FLAGS_PUBLISHABLE & ~int(Flag.EPHEMERAL | Flag.NO_ECHO)  # what a client may set on a stored entry
 KEPT: Final = COMMIT | ACCESS | DEVICES | WELCOME  # entries that every device must have passed before they go

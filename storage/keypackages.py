@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
@@ -27,10 +27,12 @@ class SqlKeyPackages:
         size = sum(len(package) for package in kept)
         return await self._engine.write(lambda c, now_ms: _put(c, account, device, kept, last_resort, now_ms), size)
 
-    async def claim(self, accounts: Sequence[bytes]) -> list[Claimed]:
+    async def claim(
+        self, accounts: Sequence[bytes], *, devices: Collection[bytes] = (), strangers: Collection[bytes] = ()
+    ) -> list[Claimed]:
         """One package per listed device of each account, in the order of accounts and of their lists."""
-        wanted = tuple(dict.fromkeys(accounts))
-        return await self._engine.write(lambda connection, _: _claim(connection, wanted))
+        wanted, only, to_strangers = tuple(dict.fromkeys(accounts)), frozenset(devices), frozenset(strangers)
+        return await self._engine.write(lambda connection, _: _claim(connection, wanted, only, to_strangers))
 
 
 def _put(
@@ -57,7 +59,9 @@ def _put(
     return int(count)
 
 
-def _claim(connection: Connection, accounts: Sequence[bytes]) -> list[Claimed]:
+def _claim(
+    connection: Connection, accounts: Sequence[bytes], only: Collection[bytes], strangers: Collection[bytes]
+) -> list[Claimed]:  # fmt: skip
     query = (
         "SELECT a.account, d.device, d.last_resort, d.n,"
         " (SELECT min(n) FROM key_packages k WHERE k.device = d.n),"
@@ -66,7 +70,9 @@ def _claim(connection: Connection, accounts: Sequence[bytes]) -> list[Claimed]:
     )
     claimed: dict[bytes, list[Claimed]] = {account: [] for account in accounts}
     for account, device, last_resort, _, oldest, left in sql.select_in(connection, query, accounts):
-        if oldest is not None:
+        if only and device not in only:
+            continue
+        if oldest is not None and account not in strangers:
             package = connection.exec_driver_sql(
                 "DELETE FROM key_packages WHERE n = ? RETURNING package", (oldest,)
             ).scalar_one()

@@ -31,7 +31,6 @@ from storage.facts import (
     LEFT,
     AccountFacts,
     Facts,
-    InboxFacts,
     Member,
     Plan,
     Stored,
@@ -40,8 +39,8 @@ from storage.facts import (
 )
 from storage.flags import KEPT
 from storage.memory_model import Blob, Log, Model
-from storage.memory_people import MemoryAccounts, MemoryBlobs, MemoryKeyPackages
-from storage.ordering import decide, decide_reserve
+from storage.memory_people import MemoryAccounts, MemoryBlobs, MemoryContacts, MemoryKeyPackages, MemoryLockers
+from storage.ordering import CONVERSATION, decide, decide_reserve
 
 
 class MemoryStore:
@@ -54,6 +53,8 @@ class MemoryStore:
         self.accounts = MemoryAccounts(model)
         self.key_packages = MemoryKeyPackages(model)
         self.blobs = MemoryBlobs(model)
+        self.contacts = MemoryContacts(model)
+        self.lockers = MemoryLockers(model)
 
     def statistics(self) -> StoreStatistics:
         """Counts; nothing ever queues."""
@@ -108,6 +109,16 @@ class MemoryTopics:
         await trio.lowlevel.checkpoint()
         rows = sorted(self._store.logs[topic].members.items()) if topic in self._store.logs else []
         return [(account, member.role, member.since) for account, member in rows if member.role != LEFT]
+
+    async def of_account(self, account: bytes, after: bytes, limit: int) -> list[tuple[bytes, int, int]]:
+        """(topic, kind, role), by topic."""
+        await trio.lowlevel.checkpoint()
+        found = [
+            (topic, int(log.facts.kind), log.members[account].role)
+            for topic, log in sorted(self._store.logs.items())
+            if topic > after and log.facts.kind in CONVERSATION and account in log.members
+        ]
+        return [row for row in found if row[2] != LEFT][:limit]
 
     async def reserve(self, topic: bytes, account: bytes, device: bytes) -> int | Refused:
         """See ``ordering.decide_reserve``."""
@@ -216,11 +227,12 @@ class MemoryTopics:
             key: AccountFacts(key, account.expires_ms, len(account.devices)) for key, account in store.people.items()
         }
         inboxes = {}
-        for account in (welcome.account for welcome in intent.welcomes):
+        tokens = {welcome.account: welcome.token for welcome in intent.welcomes}
+        for account in tokens:
             inbox = store.logs.get(inbox_topic(account))
             if inbox is not None:
                 used = (intent.device, intent.id) in inbox.ids
-                inboxes[account] = InboxFacts(inbox.facts, store.unread(inbox, now_ms), used)
+                inboxes[account] = store.inbox(inbox, intent.account, tokens[account], used, now_ms)
         target = None
         if log is not None and 0 < intent.erases <= len(log.entries) and not log.entries[intent.erases - 1].erased:
             target = Target(log.entries[intent.erases - 1].account, log.entries[intent.erases - 1].flags)
@@ -232,7 +244,11 @@ class MemoryTopics:
             expires_ms=store.people[device.account].expires_ms if device is not None else 0,
             stored=log.ids.get((intent.device, intent.id)) if log is not None else None,
             after_stored=intent.after is None or (log is not None and (intent.device, intent.after) in log.ids),
-            unread=store.unread(log, now_ms) if log is not None and log.facts.kind is TopicKind.INBOX else 0,
+            inbox=(
+                store.inbox(log, intent.account, intent.token, False, now_ms)
+                if log is not None and log.facts.kind is TopicKind.INBOX
+                else None
+            ),
             roster=roster,
             roster_devices=sum(len(store.listed(key)) for key, member in roster.items() if member.role != LEFT),
             accounts=accounts,

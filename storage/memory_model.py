@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from protocol.ids import contact_hash
 from protocol.limits import DEVICE_UNSEEN_MS_MAX
 from storage.base import Account, Entry
-from storage.facts import Member, Stored, TopicFacts
+from storage.facts import InboxFacts, Member, Stored, TopicFacts
+from storage.flags import STRANGER
 
 COUNTED = ("commits", "appended", "duplicates", "refused")
 
@@ -31,6 +33,7 @@ class Blob:
     data: bytes
     added_ms: int
     refs: set[tuple[bytes, int]] = field(default_factory=set)
+    account: bytes | None = None  # who uploaded it first
 
 
 @dataclass(slots=True)
@@ -59,11 +62,19 @@ class Model:
     people: dict[bytes, Account] = field(default_factory=dict)
     devices: dict[bytes, Device] = field(default_factory=dict)
     heap: dict[bytes, Blob] = field(default_factory=dict)
+    tokens: dict[bytes, set[bytes]] = field(default_factory=dict)  # account → hashes that its contacts can show
+    lockers: dict[tuple[bytes, int], tuple[bytes, bytes, int]] = field(default_factory=dict)  # slot, sealed, expires_ms
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
     def listed(self, account: bytes) -> list[tuple[bytes, Device]]:
         """Listed devices of an account."""
         return [(key, device) for key, device in self.devices.items() if device.account == account and device.listed]
+
+    def recognises(self, owner: bytes, account: bytes, token: bytes | None) -> bool:
+        """Whether ``owner`` takes ``account`` for a contact: itself, who shows a token, anybody if it serves all."""
+        person = self.people.get(owner)
+        shown = token is not None and contact_hash(owner, token) in self.tokens.get(owner, ())
+        return owner == account or shown or (person is not None and person.service)
 
     def unread(self, log: Log, now_ms: int) -> int:
         """Entries of an inbox that some device of its owner has still to acknowledge."""
@@ -71,6 +82,12 @@ class Model:
         seen = [key for key, device in listed if device.seen_ms >= now_ms - DEVICE_UNSEEN_MS_MAX]
         read = min((log.acks.get(key, 0) for key in seen or [key for key, _ in listed]), default=0)
         return log.facts.head - max(read, log.facts.floor)
+
+    def inbox(self, log: Log, account: bytes, token: bytes | None, used: bool, now_ms: int) -> InboxFacts:
+        """An inbox as somebody who shows a token finds it."""
+        unread = self.unread(log, now_ms)
+        strange = sum(bool(entry.flags & STRANGER) for entry in log.entries[log.facts.head - unread :])
+        return InboxFacts(log.facts, unread, used, strange, self.recognises(log.facts.owner, account, token))
 
     def bury(self, log: Log, offset: int) -> list[Blob]:
         """Make a tombstone of an entry; the blobs that go with it."""

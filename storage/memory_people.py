@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import trio
@@ -12,7 +12,7 @@ from protocol.frames import Role
 from protocol.ids import TopicKind, inbox_topic
 from protocol.limits import KEY_PACKAGES_MAX
 from storage.base import Account, Appended, Claimed, Login, Refused
-from storage.blobs import check
+from storage.blobs import check, over_quota
 from storage.facts import Member, Stored, TopicFacts
 from storage.lists import Publication, announce, judge
 from storage.logins import next_login
@@ -43,7 +43,9 @@ class MemoryAccounts:
         refusal = judge(new, current.version if current is not None else 0, known, foreign, now_ms)
         if refusal is not None:
             return refusal
-        handle = current.handle if current is not None else None
+        handle = current.handle if current is not None and new.devices else None
+        if not new.devices:
+            self._forget(account, current)
         store.people[account] = Account(account, version, signed, expires_ms, new.devices, service, handle)
         for key, old in store.listed(account):
             if key not in new.devices:
@@ -60,6 +62,14 @@ class MemoryAccounts:
         answer = Appended(entry.generation, entry.offset, entry.ts, False, (entry,))
         self._answers[account] = answer
         return answer
+
+    def _forget(self, account: bytes, current: Account | None) -> None:
+        """Nobody is behind the account any more."""
+        if current is not None and current.handle is not None:
+            del self._handles[current.handle]
+        self._store.tokens.pop(account, None)
+        for place in [place for place in self._store.lockers if place[0] == account]:
+            del self._store.lockers[place]
 
     async def get(self, accounts: Sequence[bytes]) -> list[Account | None]:
         """In the order asked."""
@@ -117,7 +127,9 @@ class MemoryKeyPackages:
                 known.packages.setdefault(package, self._store.clock_ms())
         return len(known.packages)
 
-    async def claim(self, accounts: Sequence[bytes]) -> list[Claimed]:
+    async def claim(
+        self, accounts: Sequence[bytes], *, devices: Collection[bytes] = (), strangers: Collection[bytes] = ()
+    ) -> list[Claimed]:
         """One per listed device."""
         await trio.lowlevel.checkpoint()
         claimed = []
@@ -125,7 +137,9 @@ class MemoryKeyPackages:
             person = self._store.people.get(account)
             for key in person.devices if person is not None else ():
                 device = self._store.devices[key]
-                if device.packages:
+                if devices and key not in devices:
+                    continue
+                if device.packages and account not in strangers:
                     package = next(iter(device.packages))
                     del device.packages[package]
                     claimed.append(Claimed(account, key, package, False, len(device.packages)))
@@ -140,15 +154,92 @@ class MemoryBlobs:
     def __init__(self, store: Model) -> None:
         self._store = store
 
-    async def put(self, digest: bytes, data: bytes) -> None:
+    async def put(
+        self, digest: bytes, data: bytes, *, account: bytes | None = None, quota_bytes: int = 0
+    ) -> Refused | None:
         """Raises ``ValueError`` if the hash is another."""
         check(digest, data)
         await trio.lowlevel.checkpoint()
-        blob = self._store.heap.setdefault(digest, Blob(data, 0))
+        payer = account if account in self._store.people else None
+        if digest not in self._store.heap:
+            refusal = over_quota(self._used(payer), len(data), quota_bytes)
+            if refusal is not None:
+                return refusal
+        blob = self._store.heap.setdefault(digest, Blob(data, 0, account=payer))
         blob.added_ms = self._store.clock_ms()
+        return None
 
     async def get(self, digest: bytes) -> bytes | None:
         """None: unknown, or freed."""
         await trio.lowlevel.checkpoint()
         blob = self._store.heap.get(digest)
         return blob.data if blob is not None else None
+
+    async def size(self, digest: bytes) -> int | None:
+        """None: unknown, or freed."""
+        data = await self.get(digest)
+        return None if data is None else len(data)
+
+    async def read(self, digest: bytes, start: int, count: int) -> bytes | None:
+        """None: unknown, or freed."""
+        data = await self.get(digest)
+        return None if data is None else data[start : start + count]
+
+    async def renew(self, digests: Sequence[bytes]) -> list[bool]:
+        """Which of them are stored."""
+        await trio.lowlevel.checkpoint()
+        for digest in digests:
+            if digest in self._store.heap:
+                self._store.heap[digest].added_ms = self._store.clock_ms()
+        return [digest in self._store.heap for digest in digests]
+
+    async def used(self, account: bytes) -> int:
+        """Bytes of the living blobs that an account pays for."""
+        await trio.lowlevel.checkpoint()
+        return self._used(account)
+
+    def _used(self, account: bytes | None) -> int:
+        return sum(len(blob.data) for blob in self._store.heap.values() if account and blob.account == account)
+
+
+class MemoryContacts:
+    """``base.Contacts`` in dicts."""
+
+    def __init__(self, store: Model) -> None:
+        self._store = store
+
+    async def set_tokens(self, account: bytes, hashes: Sequence[bytes]) -> None:
+        """Replace the hashes."""
+        await trio.lowlevel.checkpoint()
+        if account in self._store.people:
+            self._store.tokens[account] = set(hashes)
+
+    async def known(self, account: bytes, tokens: Sequence[tuple[bytes, bytes]]) -> set[bytes]:
+        """Itself, and those of whose tokens one was shown."""
+        await trio.lowlevel.checkpoint()
+        return {account, *(owner for owner, token in tokens if self._store.recognises(owner, account, token))}
+
+
+class MemoryLockers:
+    """``base.Lockers`` in dicts."""
+
+    def __init__(self, store: Model) -> None:
+        self._store = store
+
+    async def put(self, account: bytes, kind: int, slot: bytes, sealed: bytes, life_ms: int) -> bool:
+        """False: the slot is somebody else's."""
+        await trio.lowlevel.checkpoint()
+        lockers = self._store.lockers
+        taken = any(k == kind and s == slot and a != account for (a, k), (s, _, _) in lockers.items())
+        if taken or account not in self._store.people:
+            return False
+        lockers[account, kind] = (slot, sealed, self._store.clock_ms() + life_ms if life_ms else 0)
+        return True
+
+    async def get(self, kind: int, slot: bytes, now_ms: int) -> bytes | None:
+        """None: there is nothing, or not any more."""
+        await trio.lowlevel.checkpoint()
+        for (_, known), (place, sealed, expires_ms) in self._store.lockers.items():
+            if (known, place) == (kind, slot) and (not expires_ms or expires_ms > now_ms):
+                return sealed
+        return None

@@ -32,18 +32,17 @@ from protocol.limits import (
     ID_AGE_MS_MAX,
     ID_AHEAD_MS_MAX,
     ID_BYTES,
-    INBOX_ENTRIES_MAX,
     KEY_BYTES,
     RESERVE_EVERY_MS,
     RESERVE_MS,
 )
 from protocol.position import chain_hash, chain_start
-from storage import access
+from storage import access, inboxes
 from storage.base import Append, Appended, Entry, Refused
 from storage.facts import LEFT, Facts, Plan, TopicFacts
 from storage.flags import ACCESS, COMMIT, ERASE, PUBLIC, RESET, SEALED, STORED, URGENT, WELCOME
 
-_CONVERSATION = frozenset({TopicKind.GROUP, TopicKind.PAIR, TopicKind.SELF})
+CONVERSATION = frozenset({TopicKind.GROUP, TopicKind.PAIR, TopicKind.SELF})
 
 
 def decide(facts: Facts, intent: Append, now_ms: int, spacing_ms: int = COMMIT_SPACING_MS) -> Plan | Appended | Refused:
@@ -67,9 +66,9 @@ def decide(facts: Facts, intent: Append, now_ms: int, spacing_ms: int = COMMIT_S
     shape = _shape(topic.kind, intent)
     if shape is not None:
         return shape
-    if topic.kind in _CONVERSATION:
+    if topic.kind in CONVERSATION:
         return _conversation(facts, topic, intent, now_ms, spacing_ms)
-    refusal = _erasure(facts, intent) or _sequence(facts, topic, intent) or _quota(facts, topic)
+    refusal = _erasure(facts, intent) or _sequence(facts, topic, intent) or _quota(facts)
     return refusal or _append(facts, topic, intent, topic, access.Changed(), now_ms)
 
 
@@ -163,7 +162,7 @@ def _found(facts: Facts, intent: Append, now_ms: int) -> Plan | Refused:
     create = intent.create
     if create is None:
         return _unknown()
-    if create.kind not in {*_CONVERSATION, TopicKind.FEED}:
+    if create.kind not in {*CONVERSATION, TopicKind.FEED}:
         return _bad("a topic of this kind cannot be created")
     kind = TopicKind(create.kind)
     shape = _founding_shape(kind, intent)
@@ -325,10 +324,8 @@ def _sequence(facts: Facts, topic: TopicFacts, intent: Append) -> Refused | None
     return None
 
 
-def _quota(facts: Facts, topic: TopicFacts) -> Refused | None:
-    if topic.kind is TopicKind.INBOX and facts.unread >= INBOX_ENTRIES_MAX:
-        return Refused(Code.QUOTA, f"the inbox has {INBOX_ENTRIES_MAX} unread entries; its owner must read first")
-    return _blobs(facts)
+def _quota(facts: Facts) -> Refused | None:
+    return (inboxes.full([facts.inbox]) if facts.inbox is not None else None) or _blobs(facts)
 
 
 def _blobs(facts: Facts) -> Refused | None:
@@ -344,17 +341,19 @@ def _append(
     """The plan of an accepted intent; ``after`` is the topic but for its head."""
     author = (intent.account, intent.device, intent.id)
     fence = intent.epoch[1] if intent.epoch else 0
+    flags = intent.flags if facts.inbox is None else intent.flags | inboxes.mark(facts.inbox.is_contact)
     topic, entry = extend(
-        before, after, author, intent.flags, fence, intent.ttl, intent.header, intent.body, now_ms
+        before, after, author, flags, fence, intent.ttl, intent.header, intent.body, now_ms
     )  # fmt: skip
-    inboxes = []
+    posts = []
     for welcome in intent.welcomes:
-        inbox = facts.inboxes[welcome.account].topic
+        known = facts.inboxes[welcome.account]
+        inbox, marked = known.topic, WELCOME | inboxes.mark(known.is_contact)
         read_from = min(intent.read_from, entry.offset)
         header = encode_struct(WelcomeHeader(topic.topic, topic.generation, read_from, topic.group, topic.fence))
-        inboxes.append(extend(inbox, inbox, author, WELCOME, 0, 0, header, welcome.body, now_ms))
+        posts.append(extend(inbox, inbox, author, marked, 0, 0, header, welcome.body, now_ms))
     return Plan(
-        entry, topic, created, changed.members, changed.forgotten, tuple(inboxes), intent.erases,
+        entry, topic, created, changed.members, changed.forgotten, tuple(posts), intent.erases,
         tuple(dict.fromkeys(intent.blobs)), changed.change,
     )  # fmt: skip
 
@@ -386,7 +385,7 @@ def decide_reserve(
         return _unknown()
     if not listed:
         return Refused(Code.FORBIDDEN, "this device is not on its account's current device list")
-    if topic.kind not in _CONVERSATION:
+    if topic.kind not in CONVERSATION:
         return _bad("only conversations have commits")
     if topic.reserved_until_ms > now_ms:
         if topic.reserved_by == device:

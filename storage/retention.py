@@ -28,6 +28,7 @@ from protocol.limits import (
 )
 from storage import bounds, sql
 from storage.base import Freed
+from storage.blobs import empty_trash
 from storage.engine import Engine
 from storage.facts import FORGET_MS
 from storage.flags import KEPT
@@ -51,7 +52,7 @@ class _Place(NamedTuple):
 
 
 async def retain(engine: Engine, before_ms: int, now_ms: int) -> Freed:
-    """One run over the whole store; what it removed."""
+    """One run over the whole store; what it removed. Files of freed blobs are unlinked when it returns."""
     total, more = NOTHING, True
     while more:
         freed, more = await engine.write(lambda connection, _: _expire(connection, now_ms))
@@ -64,6 +65,7 @@ async def retain(engine: Engine, before_ms: int, now_ms: int) -> Freed:
     while more:
         freed, more = await engine.write(lambda connection, _: _sweep(connection, now_ms))
         total = _sum(total, freed)
+    await empty_trash(engine)
     return total
 
 

@@ -140,10 +140,14 @@ def bury(connection: Connection, places: Sequence[tuple[int, int]]) -> tuple[int
 def free_blobs(connection: Connection, candidates: Collection[int]) -> tuple[int, int]:
     """Delete those of the numbered blobs that nothing refers to: (blobs, bytes)."""
     unheld = "NOT EXISTS (SELECT 1 FROM blob_refs r WHERE r.blob = blobs.n)"
-    query = f"SELECT n, length(data) FROM blobs WHERE n IN ({{}}) AND {unheld}"
-    free = {row[0]: row[1] for row in select_in(connection, query, candidates)}
+    query = f"SELECT n, hash, size, account, data IS NULL FROM blobs WHERE n IN ({{}}) AND {unheld}"
+    free = {row[0]: row for row in select_in(connection, query, candidates)}
     execute_in(connection, "DELETE FROM blobs WHERE n IN ({})", list(free))
-    return len(free), sum(free.values())
+    files = [(digest,) for _, digest, _, _, is_file in free.values() if is_file]
+    insert_rows(connection, "blob_trash", "hash", files, "ON CONFLICT DO NOTHING")
+    paid = [(size, account) for _, _, size, account, _ in free.values() if account is not None]
+    execute_each(connection, "UPDATE blob_usage SET bytes = bytes - ? WHERE account = ?", paid)
+    return len(free), sum(size for _, _, size, _, _ in free.values())
 
 
 TOPIC_NUMBERS = "SELECT topic, n FROM topics WHERE topic IN ({})"

@@ -20,13 +20,17 @@ from protocol.limits import COMMIT_SPACING_MS
 from storage import bounds, migrate
 from storage.accounts import SqlAccounts
 from storage.base import StoreStatistics, StoreUnusable
-from storage.blobs import SqlBlobs
+from storage.blobs import SqlBlobs, sweep
+from storage.contacts import SqlContacts
 from storage.engine import Clock, Engine, open_database
+from storage.files import BlobFiles
 from storage.keypackages import SqlKeyPackages
+from storage.lockers import SqlLockers
 from storage.topics import SqlTopics
 
 FILE: Final = "chappe.db"
 LOCK: Final = "lock"
+BLOBS: Final = "blobs"
 
 
 def unix_ms() -> int:
@@ -42,6 +46,8 @@ class SqliteStore:
     accounts: SqlAccounts
     key_packages: SqlKeyPackages
     blobs: SqlBlobs
+    contacts: SqlContacts
+    lockers: SqlLockers
     engine: Engine
 
     def statistics(self) -> StoreStatistics:
@@ -71,9 +77,11 @@ async def open_store(
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(run_writer)
                 try:
+                    blobs = SqlBlobs(engine, BlobFiles(path / BLOBS))
                     yield SqliteStore(
-                        SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), SqlBlobs(engine), engine
-                    )
+                        SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), blobs,
+                        SqlContacts(engine), SqlLockers(engine), engine,
+                    )  # fmt: skip
                 finally:
                     engine.stop_nowait()
         finally:
@@ -101,11 +109,12 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def prepare(file: Path) -> None:
-    """Make the schema that of this version. Raises ``StoreUnusable``."""
+    """Make the schema that of this version, and remove files that no blob needs. Raises ``StoreUnusable``."""
     engine = open_database(file, writer=True)
     try:
         with engine.begin() as connection:
             migrate.upgrade(connection)
+            sweep(connection, BlobFiles(file.parent / BLOBS))
     except DBAPIError as error:
         if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise StoreUnusable(f"{file} is not a database; move it away, or restore a backup") from error

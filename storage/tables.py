@@ -79,6 +79,31 @@ handles: Final = Table(
     Column("account", Integer, ForeignKey("accounts.n"), nullable=False, unique=True),
 )
 
+# Hashes of the tokens that contacts of an account show.
+contact_tokens: Final = Table(
+    "contact_tokens",
+    METADATA,
+    _number("account", ForeignKey("accounts.n")),
+    _blob("hash"),
+    PrimaryKeyConstraint("hash", "account"),
+    Index("ix_contact_tokens_account", "account"),
+    sqlite_with_rowid=False,
+)
+
+# Sealed parcels, one of a kind an account: 1 is what its recovery code opens, 2 is for a device that is being linked.
+lockers: Final = Table(
+    "lockers",
+    METADATA,
+    _number("account", ForeignKey("accounts.n")),
+    _number("kind"),
+    _blob("slot"),
+    _number("expires_ms"),  # 0: never
+    _blob("sealed"),
+    PrimaryKeyConstraint("account", "kind"),
+    UniqueConstraint("slot", "kind"),
+    sqlite_with_rowid=False,
+)
+
 # One-time key packages, handed out oldest first. The same bytes are kept once.
 key_packages: Final = Table(
     "key_packages",
@@ -174,16 +199,29 @@ reservations: Final = Table(
     sqlite_with_rowid=False,
 )
 
-# Sealed bytes under their SHA-256.
+# Sealed bytes under their SHA-256. `data` NULL: in a file named by the hash. `account` uploaded it first, and pays.
 blobs: Final = Table(
     "blobs",
     METADATA,
     _number("n", primary_key=True),
     _blob("hash", unique=True),
     _number("added_ms"),
-    _blob("data"),
+    _number("size"),
+    _number("account", ForeignKey("accounts.n"), null=True),
+    _blob("data", null=True),
     Index("ix_blobs_added_ms", "added_ms"),
 )
+
+# Bytes of the living blobs that an account uploaded: kept, since a sum over thousands of rows is too slow a question.
+blob_usage: Final = Table(
+    "blob_usage",
+    METADATA,
+    _number("account", ForeignKey("accounts.n"), primary_key=True),
+    _number("bytes"),
+)
+
+# Files whose rows are gone, or never came: unlinked after the commit that says so, so that a crash forgets none.
+blob_trash: Final = Table("blob_trash", METADATA, Column("hash", LargeBinary, primary_key=True, nullable=False))
 
 # Which entries hold a blob. One that no row names is freed: at once when the last row goes, after an hour if there
 # never was one.

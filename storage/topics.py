@@ -14,7 +14,7 @@ from storage.base import Append, Entry, Freed, Hole, Outcome, Page, Refused, Top
 from storage.batch import TOPICS, topic_facts
 from storage.engine import Engine
 from storage.facts import LEFT
-from storage.ordering import decide_reserve
+from storage.ordering import CONVERSATION, decide_reserve
 
 
 class SqlTopics:
@@ -55,6 +55,20 @@ class SqlTopics:
 
         def run(connection: Connection) -> list[tuple[bytes, int, int]]:
             return [(row[0], row[1], row[2]) for row in connection.exec_driver_sql(query, (topic,))]
+
+        return await self._engine.read(run)
+
+    async def of_account(self, account: bytes, after: bytes, limit: int) -> list[tuple[bytes, int, int]]:
+        """(topic, kind, role), by topic; see ``base.Topics``."""
+        kinds = ",".join(str(int(kind)) for kind in sorted(CONVERSATION))
+        query = (
+            "SELECT t.topic, t.kind, m.role FROM members m CROSS JOIN topics t ON t.n = m.topic"
+            " WHERE m.account = (SELECT n FROM accounts WHERE account = ?) AND m.role > 0 AND t.topic > ?"
+            f" AND t.kind IN ({kinds}) ORDER BY t.topic LIMIT ?"
+        )
+
+        def run(connection: Connection) -> list[tuple[bytes, int, int]]:
+            return [(row[0], row[1], row[2]) for row in connection.exec_driver_sql(query, (account, after, limit))]
 
         return await self._engine.read(run)
 

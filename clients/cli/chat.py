@@ -31,6 +31,12 @@ def chat(
     passphrase: Annotated[
         bool, Parameter(help="Ask for a passphrase that seals the vault, instead of a key file.", negative="")
     ] = False,
+    link: Annotated[
+        bool, Parameter(help="Begin as a new device of an account that you have: shows a code.", negative="")
+    ] = False,
+    recover: Annotated[
+        str | None, Parameter(help="Your recovery code: bring your account back on this device; give --handle too.")
+    ] = None,
     json: Annotated[bool, Parameter(help="For scripts: JSON lines in, JSON lines out.", negative="")] = False,
 ) -> None:
     """Open your vault (made at the first start), connect, and talk.
@@ -39,6 +45,8 @@ def chat(
     """
     import trio
 
+    from clients.devices.code import BadCode
+    from clients.devices.parcels import LinkFailed
     from clients.vault import Vault, VaultError
 
     directory = data.expanduser()
@@ -48,10 +56,10 @@ def chat(
         print(f"chappe chat: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     try:
-        trio.run(_run, url, vault, handle, json)
+        trio.run(_run, url, vault, handle, json, link, recover)
     except KeyboardInterrupt:
         pass
-    except VaultError as error:
+    except (VaultError, LinkFailed, BadCode) as error:
         print(f"chappe chat: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     finally:
@@ -70,14 +78,22 @@ def _secret(directory: Path, key_file: Path | None, passphrase_file: Path | None
     return Secret.key_file((key_file or directory / "vault.key").expanduser())
 
 
-async def _run(url: str, vault: Vault, handle: str | None, json: bool) -> None:
+async def _run(
+    url: str, vault: Vault, handle: str | None, json: bool, link: bool, recover: str | None
+) -> None:  # fmt: skip
     import trio
 
     from clients.cli.lines import Lines
+    from clients.cli.linking import start_linked, start_recovered
     from clients.cli.script import Script
     from clients.client import open_client
 
-    async with open_client(url, vault) as client, trio.open_nursery() as nursery:
+    if link:
+        await start_linked(url, vault, print)
+    if recover is not None:
+        await start_recovered(url, vault, recover, handle, print)
+    # Scripts serve whoever comes; people are asked about strangers.
+    async with open_client(url, vault, requests=not json) as client, trio.open_nursery() as nursery:
         face = Script(client, nursery) if json else Lines(client, nursery)
         if handle is not None:
             nursery.start_soon(face.take_handle, handle)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import trio
 from rich.console import Console
 from rich.markup import escape as escape_markup
 
+from clients.cli.personal import HELP as PERSONAL_HELP
+from clients.cli.personal import Personal
 from clients.cli.room import Follower, NotFound, Room, clean, describe
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
-from clients.conversations import Conversation, NotActive
-from clients.directory import CannotAdd
+from clients.conversations import Conversation
 from clients.events import (
     AnyEvent,
     Changed,
@@ -34,7 +37,10 @@ from clients.events import (
     Unreadable,
     Voided,
 )
-from protocol.errors import RemoteProtocolError
+from clients.files import OnProgress, Progress
+from protocol.errors import ChappeError
+from protocol.limits import ID_BYTES
+from protocol.messages.chat import Media
 
 HELP = """\
 [bold]/add[/] NAME            find somebody by handle and keep them as a contact
@@ -42,6 +48,7 @@ HELP = """\
 [bold]/to[/] NAME             talk to a contact, or in a group
 [bold]/group[/] TITLE NAME…   start a group
 [bold]/invite[/] NAME…  [bold]/remove[/] NAME…  [bold]/leave[/]  [bold]/rotate[/]   change the group you are in
+[bold]/send[/] PATH  [bold]/save[/] N|ID [PATH]   send a file; save one that was sent here
 [bold]/list[/]  [bold]/contacts[/]  [bold]/history[/] [N]  [bold]/handle[/] NAME  [bold]/help[/]  [bold]/quit[/]
 Anything else is sent to the conversation you are in. Marks: [dim]… sending   ✓ stored   ✓✓ delivered[/]"""
 MARKS = {"sending": "…", "stored": "✓", "delivered": "✓✓"}
@@ -50,6 +57,11 @@ MARKS = {"sending": "…", "stored": "✓", "delivered": "✓✓"}
 def escape(text: str) -> str:
     """Text of others as the console may show it: neither markup nor control characters of it count."""
     return escape_markup(clean(text))
+
+
+def _path(words: list[str]) -> Path:
+    """A path as somebody types it. Raises ``IndexError`` if nothing was typed."""
+    return Path(" ".join(words) or words[0]).expanduser()
 
 
 class Lines:
@@ -63,12 +75,14 @@ class Lines:
         self._is_offline = False
         self._console = Console(highlight=False, soft_wrap=True)
         self._here: Conversation | None = None
+        self._files: list[tuple[bytes, bytes]] = []  # (topic, message id) of files that were shown, for /save N
         self._mine: dict[bytes, tuple[bytes, int | None, str]] = {}  # id -> (topic, offset, text) of unfinished ones
+        self._personal = Personal(self._room, lambda text: self._say(escape(text), "dim"))
         self._verbs: dict[str, Callable[[list[str]], Awaitable[None]]] = {
             "add": self._add, "verify": self._verify, "verified": self._verified, "to": self._to,
             "group": self._group, "invite": self._invite, "remove": self._remove, "leave": self._leave,
             "rotate": self._rotate, "list": self._list, "contacts": self._contacts, "history": self._history,
-            "handle": self._handle, "help": self._help,
+            "handle": self._handle, "help": self._help, "send": self._send_file, "save": self._save,
         }  # fmt: skip
 
     def _say(self, text: str, style: str = "") -> None:
@@ -88,6 +102,7 @@ class Lines:
         seq = self._client.engine.shelf.vault.last_seq()
         self._nursery.start_soon(self._notices)
         self._nursery.start_soon(self._events, seq)
+        self._nursery.start_soon(self._guarded, self._client.files.resume)
         while True:
             line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
             if not line or line.strip() in ("/quit", "/q"):
@@ -96,20 +111,30 @@ class Lines:
                 await self._line(line.rstrip("\n"))
 
     async def _line(self, line: str) -> None:
+        await self._guarded(partial(self._act, line))
+
+    async def _guarded(self, action: Callable[[], Awaitable[object]]) -> None:
+        """Do something for a person; what goes wrong is said in a sentence."""
         try:
-            if line.startswith("/"):
-                verb, *words = line[1:].split()
-                action = self._verbs.get(verb)
-                if action is None:
-                    self._say(f"there is no /{escape(verb)}; /help shows what you can do", "red")
-                else:
-                    await action(words)
-            else:
-                await self._send(line)
-        except (Refusal, LinkDown, CannotAdd, NotActive, NotFound, RemoteProtocolError, ValueError) as error:
+            await action()
+        except (ChappeError, ValueError) as error:
             self._say(escape(str(error)), "red")
         except IndexError:
             self._say("a name is missing; /help shows how", "red")
+
+    async def _act(self, line: str) -> None:
+        if line.startswith("/"):
+            verb, *words = line[1:].split()
+            action = self._verbs.get(verb)
+            if verb in self._personal.verbs:
+                for text in await self._personal.verbs[verb](words):
+                    self._say(escape(text))
+            elif action is None:
+                self._say(f"there is no /{escape(verb)}; /help shows what you can do", "red")
+            else:
+                await action(words)
+        else:
+            await self._send(line)
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
     def _talk(self) -> Conversation:
@@ -122,6 +147,48 @@ class Lines:
         message_id = await talk.send(text)
         self._mine[message_id] = (talk.topic, None, text)
         self._say(f"[dim]{MARKS['sending']} sending[/]")
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+    async def _send_file(self, words: list[str]) -> None:
+        """In a task of its own: who sends a film goes on talking."""
+        talk, path = self._talk(), _path(words)
+        self._nursery.start_soon(self._guarded, partial(self._sending, talk, path))
+
+    async def _sending(self, talk: Conversation, path: Path) -> None:
+        message_id = await talk.send_file(path, progress=self._progress("sending"))
+        self._mine[message_id] = (talk.topic, None, path.name)
+
+    async def _save(self, words: list[str]) -> None:
+        topic, message_id = self._file(words[0])
+        target = _path(words[1:] or ["."])
+        media = await self._client.conversation(topic).find_file(message_id)
+        self._nursery.start_soon(self._guarded, partial(self._saving, media, target))
+
+    async def _saving(self, media: Media, target: Path) -> None:
+        path = await self._client.download(media, target, progress=self._progress("fetching"))
+        self._say(f"saved: [bold]{escape(str(path))}[/]", "green")
+
+    def _file(self, word: str) -> tuple[bytes, bytes]:
+        """(topic, message id) of a file by its number on screen, or by the id of its message."""
+        if word.isdecimal() and len(word) < 2 * ID_BYTES:
+            number = int(word)
+            if not 1 <= number <= len(self._files):
+                raise NotFound(f"there is no file {number} on screen; /history shows earlier ones")
+            return self._files[number - 1]
+        return self._talk().topic, bytes.fromhex(word)
+
+    def _progress(self, doing: str) -> OnProgress:
+        """Say how far a file has come, a quarter at a time."""
+        told = 0
+
+        def tell(now: Progress) -> None:
+            nonlocal told
+            quarter = 4 * now.done_bytes // now.total_bytes
+            if quarter > told:
+                told = quarter
+                self._say(f"[dim]{doing} {escape(now.name)}: {25 * quarter} %[/]")
+
+        return tell
 
     async def _add(self, words: list[str]) -> None:
         _, number = await self._room.add(words[0])
@@ -181,7 +248,7 @@ class Lines:
         await self.take_handle(words[0])
 
     async def _help(self, words: list[str]) -> None:
-        self._say(HELP)
+        self._say(HELP + "\n" + PERSONAL_HELP)
 
     # -- what comes ----------------------------------------------------------------------------------------------------
     async def _events(self, after: int) -> None:
@@ -241,7 +308,14 @@ class Lines:
         when = datetime.fromtimestamp(event.ts / 1000, UTC).astimezone().strftime("%H:%M")
         doubt = f"  [red]({escape(event.doubt)})[/]" if event.doubt else ""
         name = escape(self._room.name_of(event.account))
-        self._say(f"{self._where(event.topic)}[dim]{when}[/] [bold]{name}[/]: {escape(content['text'])}{doubt}")
+        hint = self._hint(event) if "media" in content else ""
+        self._say(f"{self._where(event.topic)}[dim]{when}[/] [bold]{name}[/]: {escape(content['text'])}{hint}{doubt}")
+
+    def _hint(self, event: Received) -> str:
+        place = (event.topic, event.id)
+        if place not in self._files:
+            self._files.append(place)
+        return f"  [dim]/save {self._files.index(place) + 1}[/]"
 
     def _mark(self, message_id: bytes, offset: int) -> None:
         if message_id in self._mine:

@@ -6,14 +6,16 @@ from typing import Any
 
 import trio
 
+from clients import records as R
 from clients.client import Client
 from clients.conversations import Conversation
+from clients.devices.code import is_invite, read_invite
 from clients.events import AnyEvent, Delivered, Received
-from clients.records import Status
+from clients.filenames import safe_name
 from protocol.errors import ChappeError, RemoteProtocolError
 from protocol.ids import TopicKind
 from protocol.messages import Unknown, parse
-from protocol.messages.chat import Text
+from protocol.messages.chat import Media, Text
 
 
 class NotFound(ChappeError):
@@ -93,8 +95,13 @@ class Room:
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
     async def add(self, handle: str) -> tuple[bytes, str]:
-        """Look a handle up at the relay and keep it as a contact: (account, safety number)."""
-        account = await self.client.find(handle)
+        """Look a handle up at the relay, or read an invitation, and keep it as a contact: (account, safety number)."""
+        if is_invite(handle):
+            account, token = read_invite(handle)
+            self.client.engine.shelf.save_token(R.Token(account, token))
+            handle = short(account)
+        else:
+            account = await self.client.find(handle)
         known = self.client.engine.shelf.contacts.get(account)
         await self.client.add_contact(account, handle, verified=known is not None and known.verified)
         return account, self.client.safety_number(account)
@@ -126,7 +133,7 @@ class Room:
         """A conversation as JSON can carry it."""
         record = talk.record
         return {
-            "topic": talk.topic.hex(), "title": self.title_of(talk), "status": Status(record.status).name.lower(),
+            "topic": talk.topic.hex(), "title": self.title_of(talk), "status": talk.status.name.lower(),
             "members": {account.hex(): role for account, role in record.roster.items()},
             "offset": record.cursor, "fence": record.fence, "group": record.group, "chain": record.chain.hex(),
             "authenticator": None if talk.epoch_authenticator is None else talk.epoch_authenticator.hex(),
@@ -141,6 +148,17 @@ def _plain(value: object) -> object:
     return value
 
 
+def size_text(size: int) -> str:
+    """A number of bytes for people."""
+    if size < 1000:
+        return f"{size} bytes"
+    value, units = size / 1000, iter(("kB", "MB"))
+    unit = next(units)
+    while value >= 1000 and unit != "MB":
+        value, unit = value / 1000, next(units)
+    return f"{value:.1f} {unit}"
+
+
 def describe(content: bytes) -> dict[str, Any]:
     """Type and readable text of a content."""
     try:
@@ -152,6 +170,9 @@ def describe(content: bytes) -> dict[str, Any]:
         return {"type": body.type, "text": message.fallback}
     text = body.text if isinstance(body, Text) else message.content.fb
     result: dict[str, Any] = {"type": message.content.t, "text": text}
+    if isinstance(body, Media):
+        result["text"] = f"[{safe_name(body.name)}, {size_text(body.size)}] {body.caption}".rstrip()
+        result["media"] = {"name": body.name, "mime": body.mime, "size": body.size, "hash": body.hash.hex()}
     if message.content.re is not None:
         result["re"] = message.content.re.id.hex()
     if message.content.rp is not None:

@@ -5,7 +5,11 @@ with ``{"do": "events", "after": seq}`` to get each exactly once.
 
 Verbs with their arguments: events after · handle name · account · add handle · verify name · pair name · group title
 names · send topic text · typing topic times · add-to topic names · remove topic names · rotate topic · leave topic ·
-list · history topic limit · statistics · quit.
+list · history topic limit · send-file topic path caption · download topic id path · statistics · quit; and those of
+``personal`` with ``words``, answered with ``lines``.
+
+Files take their time: other commands go on meanwhile, and ``progress`` notices carry the tag of the command. An upload
+that an earlier run began goes on by itself.
 """
 
 from __future__ import annotations
@@ -13,19 +17,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import trio
 
-from clients.cli.room import Follower, NotFound, Room
+from clients.cli.personal import Personal
+from clients.cli.room import Follower, Room
 from clients.client import Client
-from clients.connection import LinkDown, Refusal
-from clients.conversations import Conversation, NotActive
-from clients.directory import CannotAdd
+from clients.conversations import Conversation
 from clients.events import CaughtUp, Connected, Disconnected, Ephemeral
-from protocol.errors import ChappeError, RemoteProtocolError
+from clients.files import OnProgress, Progress
+from protocol.errors import ChappeError
 
 LINE_BYTES_MAX = 256 * 1024
+SLOW = frozenset({"send-file", "download", "resume-files"})  # other commands do not wait for these
 
 
 class _BadCommand(ChappeError):
@@ -46,11 +52,13 @@ class Script:
         self._client = client
         self._nursery = nursery
         self._follower: Follower | None = None
+        self._personal = Personal(self._room, lambda text: write({"notice": "progress", "text": text}))
         self._verbs: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "events": self._events, "handle": self._handle, "account": self._account, "add": self._add,
             "verify": self._verify, "pair": self._pair, "group": self._group, "send": self._send,
             "typing": self._typing, "add-to": self._add_to, "remove": self._remove, "rotate": self._rotate,
             "leave": self._leave, "list": self._list, "history": self._history, "statistics": self._statistics,
+            "send-file": self._send_file, "download": self._download, "resume-files": self._resume_files,
         }  # fmt: skip
 
     async def take_handle(self, handle: str) -> None:
@@ -60,6 +68,7 @@ class Script:
     async def run(self) -> None:
         """Until ``quit`` or the end of the input."""
         self._nursery.start_soon(self._notices)
+        self._nursery.start_soon(self._one, "resume-files", {})
         while True:
             line = await trio.to_thread.run_sync(sys.stdin.buffer.readline, LINE_BYTES_MAX, abandon_on_cancel=True)
             if not line:
@@ -74,18 +83,27 @@ class Script:
                 continue
             if verb == "quit":
                 return
-            await self._one(verb, command)
+            if verb in SLOW:
+                self._nursery.start_soon(self._one, verb, command)
+            else:
+                await self._one(verb, command)
 
     async def _one(self, verb: str, command: dict[str, Any]) -> None:
         tag = command.get("tag")
         action = self._verbs.get(verb)
         try:
+            if verb in self._personal.verbs:
+                words = [str(word) for word in command.get("words", ())]
+                write({"reply": tag, "do": verb, "lines": await self._personal.verbs[verb](words)})
+                return
             if action is None:
                 raise _BadCommand(f"no verb {verb!r}; there are {', '.join(sorted(self._verbs))} and quit")
-            write({"reply": tag, "do": verb, **await action(command)})
-        except (Refusal, LinkDown, CannotAdd, NotActive, NotFound, _BadCommand, RemoteProtocolError) as error:
+            result = await action(command)
+            if verb != "resume-files" or result["ids"]:
+                write({"reply": tag, "do": verb, **result})
+        except ChappeError as error:
             write({"reply": tag, "do": verb, "error": str(error)})
-        except (KeyError, ValueError, TypeError) as error:
+        except (LookupError, ValueError, TypeError) as error:
             write({"reply": tag, "do": verb, "error": f"missing or wrong argument: {error}"})
 
     # -- what goes out by itself ---------------------------------------------------------------------------------------
@@ -175,6 +193,31 @@ class Script:
     async def _history(self, command: dict[str, Any]) -> dict[str, Any]:
         events = await self._talk(command).history(int(command.get("limit", 100)))
         return {"events": [self._room.as_json(event) for event in events]}
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+    def _progress(self, verb: str, tag: object) -> OnProgress:
+        def tell(now: Progress) -> None:
+            write({
+                "notice": "progress", "do": verb, "tag": tag, "name": now.name, "done": now.done_bytes,
+                "total": now.total_bytes, "chunks": now.chunks, "sent": now.sent, "reused": now.reused,
+                "again": now.again,
+            })  # fmt: skip
+
+        return tell
+
+    async def _send_file(self, command: dict[str, Any]) -> dict[str, Any]:
+        progress, path = self._progress("send-file", command.get("tag")), Path(command["path"])
+        caption = str(command.get("caption", ""))
+        return {"id": (await self._talk(command).send_file(path, caption=caption, progress=progress)).hex()}
+
+    async def _resume_files(self, command: dict[str, Any]) -> dict[str, Any]:
+        ids = await self._client.files.resume(self._progress("resume-files", None))
+        return {"ids": [message_id.hex() for message_id in ids]}
+
+    async def _download(self, command: dict[str, Any]) -> dict[str, Any]:
+        media = await self._talk(command).find_file(bytes.fromhex(command["id"]))
+        progress = self._progress("download", command.get("tag"))
+        return {"path": str(await self._client.download(media, Path(command["path"]), progress=progress))}
 
     async def _statistics(self, command: dict[str, Any]) -> dict[str, Any]:
         statistics = self._client.statistics()

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from protocol import limits as L
-from protocol.frames import Key, UInt
+from protocol.frames import Key, MessageId
 from protocol.messages.registry import Body, register
 
 ChatText = Annotated[str, Meta(min_length=1, max_length=L.TEXT_CHARS_MAX)]
@@ -24,14 +24,23 @@ class Text(Body, frozen=True):
 
 @register("chat.media")
 class Media(Body, frozen=True):
-    """A sealed file: chunks under content hashes, the key to open them, and what to show before they are there."""
+    """A sealed file: chunks under content hashes, the key to open them, and what to show before they are there.
 
+    ``id`` is bound into every chunk; ``chunk`` is the plaintext size of all chunks but the last; ``hash`` is the
+    SHA-256 of the whole file. ``thumbnail`` (an image) and ``blurhash`` are made by the sender, if at all.
+    """
+
+    id: MessageId
     name: Label
     mime: Annotated[str, Meta(max_length=128)]
-    size: UInt
+    size: Annotated[int, Meta(ge=0, le=L.FILE_BYTES_MAX)]
+    hash: Key
     key: Key
-    chunks: Annotated[tuple[Key, ...], Meta(max_length=900)]
+    chunk: Annotated[int, Meta(ge=L.CHUNK_BYTES_MIN, le=L.CHUNK_BYTES_MAX)]
+    chunks: Annotated[tuple[Key, ...], Meta(max_length=L.FILE_CHUNKS_MAX)]
     caption: Annotated[str, Meta(max_length=L.TEXT_CHARS_MAX)] = ""
+    thumbnail: Annotated[bytes, Meta(max_length=L.THUMBNAIL_BYTES_MAX)] = b""
+    blurhash: Annotated[str, Meta(max_length=L.BLURHASH_CHARS_MAX)] = ""
 
 
 @register("chat.reaction")

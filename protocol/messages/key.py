@@ -33,3 +33,8 @@ class Contact(Body, frozen=True):
     """The token with which you count as my contact at the relay."""
 
     token: Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+
+@register("key.linked")
+class Linked(Body, frozen=True):
+    """I am a new device of your account and have key packages: please add me to your conversations."""

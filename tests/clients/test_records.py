@@ -49,6 +49,7 @@ def test_rows_of_an_earlier_version_are_read() -> None:
 def test_numbers_in_vaults_never_change_their_meaning() -> None:
     assert [(status.name, int(status)) for status in R.Status] == [
         ("FOUNDING", 1), ("WAITING", 2), ("ACTIVE", 3), ("LOCKED", 4), ("REMOVED", 5), ("LEFT", 6),
+        ("REQUEST", 7),
     ]  # fmt: skip
     assert [(work.name, int(work)) for work in R.Work] == [("MESSAGE", 1), ("COMMIT", 2), ("BOX", 3), ("LEAVE", 4)]
 

@@ -274,7 +274,7 @@ async def test_a_welcome_goes_to_the_inbox_in_the_commits_transaction(kit: Kit) 
         entry = (await kit.log(person.inbox))[-1]
         assert isinstance(entry, Entry)
         assert entry in appended.entries
-        assert (entry.flags, entry.body, entry.fence) == (Flag.WELCOME, body, 0)
+        assert (entry.flags, entry.body, entry.fence) == (Flag.WELCOME | Flag.STRANGER, body, 0)
         assert (entry.id, entry.account, entry.device) == (appended.entries[0].id, ann.account, ann.device)
         header = decode_struct(entry.header, WelcomeHeader)
         assert header == WelcomeHeader(topic, 1, 2, 1, 2)

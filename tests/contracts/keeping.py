@@ -7,13 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import trio
 
 from protocol.errors import Code, Reason
 from protocol.frames import Create, Flag, GapReason, Role
-from protocol.ids import TopicKind, feed_topic
-from protocol.limits import BLOB_BYTES_MAX, BLOB_UNLINKED_MS, DEVICE_UNSEEN_MS_MAX, ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
-from storage import access, ordering
-from storage.base import Entry, Freed, Hole
+from protocol.ids import TopicKind, contact_hash, feed_topic
+from protocol.limits import (
+    BLOB_UNLINKED_MS,
+    DEVICE_UNSEEN_MS_MAX,
+    ID_AGE_MS_MAX,
+    ID_AHEAD_MS_MAX,
+    SEALED_CHUNK_BYTES_MAX,
+)
+from storage import inboxes
+from storage.base import Entry, Freed, Hole, WelcomePost
 from tests.contracts.kit import DAY_MS, Kit, Person, key, refused, stored, welcome
 
 NOTHING = Freed(0, 0, 0, 0)
@@ -46,8 +53,7 @@ async def test_an_inbox_takes_nothing_else(kit: Kit) -> None:
 
 
 async def test_a_full_inbox_takes_more_when_its_owner_has_read(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordering, "INBOX_ENTRIES_MAX", 4)
-    monkeypatch.setattr(access, "INBOX_ENTRIES_MAX", 4)
+    monkeypatch.setattr(inboxes, "INBOX_ENTRIES_MAX", 4)
     ann, bob = await kit.person("ann"), await kit.person("bob", devices=2)
     for _ in range(3):
         stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
@@ -68,10 +74,39 @@ async def test_a_full_inbox_takes_more_when_its_owner_has_read(kit: Kit, monkeyp
 
 
 async def test_a_device_list_reaches_a_full_inbox(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordering, "INBOX_ENTRIES_MAX", 1)
+    monkeypatch.setattr(inboxes, "INBOX_ENTRIES_MAX", 1)
     bob = await kit.person("bob")
     await kit.relist(bob, *bob.devices, key("new"))
     assert len(await kit.log(bob.inbox)) == 2
+
+
+# -- strangers ---------------------------------------------------------------------------------------------------------
+async def test_strangers_have_little_room_and_are_marked(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inboxes, "INBOX_STRANGERS_MAX", 2)
+    ann, bob, cem = await kit.people("ann", "bob", "cem")
+    await kit.store.contacts.set_tokens(bob.account, [contact_hash(bob.account, b"t" * 16)])
+    add: dict[str, Any] = {"added": {bob: Role.MEMBER}}
+    topic = await kit.group(ann)
+    stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
+    stored(await kit.commit(ann, topic, welcomes=(welcome(bob),), **add))
+    refused(await kit.post(ann, bob.inbox, Flag.SEALED, None), Code.QUOTA)
+    refused(await kit.post(ann, bob.inbox, Flag.SEALED, None, token=b"x" * 16), Code.QUOTA)
+    stored(await kit.post(cem, bob.inbox, Flag.SEALED, None, token=b"t" * 16))
+    stored(await kit.post(bob, bob.inbox, Flag.SEALED, None))
+    other = await kit.group(cem)
+    refused(await kit.commit(cem, other, welcomes=(welcome(bob),), **add), Code.QUOTA)
+    shown = WelcomePost(bob.account, b"welcome", b"t" * 16)
+    stored(await kit.commit(cem, other, welcomes=(shown,), **add))
+    flags = [entry.flags for entry in await kit.log(bob.inbox) if isinstance(entry, Entry)]
+    marked = [Flag.SEALED | Flag.STRANGER, Flag.WELCOME | Flag.STRANGER]
+    assert flags == [Flag.DEVICES, *marked, Flag.SEALED, Flag.SEALED, Flag.WELCOME]
+    kit.store.topics.acknowledge_nowait(bob.inbox, bob.device, 3)
+    stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
+
+
+async def test_the_flag_of_strangers_is_the_relays_own(kit: Kit) -> None:
+    ann, bob = await kit.people("ann", "bob")
+    refused(await kit.post(ann, bob.inbox, Flag.SEALED | Flag.STRANGER, None), Code.FRAME)
 
 
 # -- erasure -----------------------------------------------------------------------------------------------------------
@@ -133,7 +168,7 @@ async def test_a_blob_is_stored_under_its_hash(kit: Kit) -> None:
     assert await kit.store.blobs.get(key("none")) is None
     with pytest.raises(ValueError, match="hash"):
         await kit.store.blobs.put(digest, b"other bytes")
-    large = bytes(BLOB_BYTES_MAX + 1)
+    large = bytes(SEALED_CHUNK_BYTES_MAX + 1)
     with pytest.raises(ValueError, match="at most"):
         await kit.store.blobs.put(hashlib.sha256(large).digest(), large)
 
@@ -171,6 +206,71 @@ async def test_a_blob_goes_with_the_last_entry_that_names_it(kit: Kit) -> None:
     assert await kit.store.blobs.get(digest) == b"shared"
     stored(await erase(kit, ann, other, 2))
     assert await kit.store.blobs.get(digest) is None
+
+
+async def test_living_blobs_of_an_account_have_a_quota(kit: Kit) -> None:
+    ann, bob = await kit.people("ann", "bob")
+    topic, put = await kit.pair(ann, bob), kit.store.blobs.put
+
+    async def store(data: bytes, person: Person, quota: int) -> object:
+        return await put(hashlib.sha256(data).digest(), data, account=person.account, quota_bytes=quota)
+
+    large = bytes(100_000)
+    assert await store(b"small", ann, 100_005) is None
+    assert await store(large, ann, 100_005) is None
+    assert await kit.store.blobs.used(ann.account) == 100_005
+    text = refused(await store(b"x", ann, 100_005), Code.QUOTA).text
+    assert text.startswith("100005 of 100005 bytes")
+    refused(await store(large + b"x", ann, 100_005), Code.QUOTA)
+    assert await store(large, ann, 100_005) is None  # it is there already
+    assert await store(large, bob, 10) is None  # and ann pays for it
+    assert await store(b"y", bob, 10) is None
+    assert await store(b"z", ann, 0) is None  # no quota
+    assert [await kit.store.blobs.used(person.account) for person in (ann, bob)] == [100_006, 1]
+    await kit.say(ann, topic, blobs=(hashlib.sha256(large).digest(),))
+    kit.clock.pass_ms(BLOB_UNLINKED_MS + 1)
+    assert await kit.store.topics.retain(0, kit.clock.now_ms) == Freed(0, 0, 3, 7)
+    assert [await kit.store.blobs.used(person.account) for person in (ann, bob)] == [100_000, 0]
+    freed = await kit.store.topics.retain(kit.clock.now_ms, kit.clock.now_ms)
+    assert (freed.blobs, freed.blob_bytes) == (1, 100_000)
+    assert await kit.store.blobs.used(ann.account) == 0
+
+
+async def test_parts_of_blobs_and_what_is_there(kit: Kit) -> None:
+    small, large = b"0123456789", bytes(range(256)) * 400
+    for data in (small, large):
+        digest, blobs = await kit.blob(data), kit.store.blobs
+        assert await blobs.size(digest) == len(data)
+        assert await blobs.read(digest, 3, 4) == data[3:7]
+        assert await blobs.read(digest, len(data) - 2, 100) == data[-2:]
+    assert await blobs.size(key("none")) is None
+    assert await blobs.read(key("none"), 0, 1) is None
+
+
+async def test_uploads_that_are_renewed_live_longer(kit: Kit) -> None:
+    one, other = await kit.blob(b"one"), await kit.blob(b"other")
+    kit.clock.pass_ms(BLOB_UNLINKED_MS)
+    assert await kit.store.blobs.renew([one, key("none"), one]) == [True, False, True]
+    kit.clock.pass_ms(1)
+    assert await kit.store.topics.retain(0, kit.clock.now_ms) == Freed(0, 0, 1, 5)
+    assert [await kit.store.blobs.size(digest) for digest in (one, other)] == [3, None]
+
+
+async def test_an_application_entry_may_name_as_many_blobs_as_a_file_has(kit: Kit) -> None:
+    ann, bob = await kit.people("ann", "bob")
+    topic = await kit.pair(ann, bob)
+    hashes = tuple(hashlib.sha256(b"%d" % n).digest() for n in range(900))
+    async with trio.open_nursery() as nursery:
+        for n in range(900):
+            nursery.start_soon(kit.blob, b"%d" % n)
+    await kit.say(ann, topic, blobs=hashes)
+    refused(await kit.post(ann, topic, welcomes=(welcome(bob),), blobs=hashes[:1]), Code.FRAME)
+    nothing = await kit.post(ann, topic, create=Create(TopicKind.GROUP, bytes(16)), blobs=hashes[:1])
+    refused(nothing, Code.CONFLICT, Reason.EXISTS)
+    kit.clock.pass_ms(BLOB_UNLINKED_MS + 1)
+    assert await kit.store.topics.retain(0, kit.clock.now_ms) == NOTHING
+    stored(await erase(kit, ann, topic, 2))
+    assert await kit.store.blobs.renew(hashes) == [False] * 900
 
 
 # -- retention ---------------------------------------------------------------------------------------------------------

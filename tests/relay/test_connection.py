@@ -47,7 +47,7 @@ async def test_from_registration_to_login() -> None:
         assert client.peer.is_decided
         assert (await client.err(F.Sub(0, (F.Subscription(b"T" * 32),)))).code == Code.UNAUTHENTICATED
         assert (await client.err(message(alice, b"T" * 32))).code == Code.UNAUTHENTICATED
-        assert (await client.err(req("handles.get", R.GetHandle("bob")))).code == Code.UNAUTHENTICATED
+        assert (await client.err(req("handles.claim", R.ClaimHandle("alice")))).code == Code.UNAUTHENTICATED
         await client.request("devices.publish", R.PublishList(alice.signed()), int)
         await client.request("keypackages.put", R.PutKeyPackages((b"one", b"two")), int)
         again = await lab.login(alice)

@@ -62,6 +62,6 @@ async def test_an_inbox_hears_of_welcomes() -> None:
         bundle = F.Bundle(founding.bundle.create if founding.bundle else None, 0, (F.Welcome(bob.account, b"come in"),))
         await a.ok(msgspec.structs.replace(founding, bundle=bundle), F.PubResult)
         news = [frame for frame in b.got(F.Msg) if frame.tid == tid][before:]
-        assert [(frame.flags, frame.body) for frame in news] == [(F.Flag.WELCOME, b"come in")]
+        assert [(frame.flags, frame.body) for frame in news] == [(F.Flag.WELCOME | F.Flag.STRANGER, b"come in")]
         header = decode_struct(news[0].header, F.WelcomeHeader)
         assert (header.topic, header.group, header.fence) == (founding.topic, 1, 1)

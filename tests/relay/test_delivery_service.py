@@ -17,6 +17,7 @@ from protocol import requests as R
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason
 from protocol.identity import DeviceList, SigningKey
+from protocol.ids import TopicKind, contact_hash
 from relay import delivery_service as module
 from storage.base import StoreAway
 from tests.support.lab import FakeClient, open_lab, req, settle
@@ -202,7 +203,14 @@ async def test_key_packages() -> None:
         a, b = await lab.register(alice), await lab.register(bob)
         put = R.PutKeyPackages(tuple(b"package %d" % n for n in range(17)), b"last resort")
         assert await a.request("keypackages.put", put, int) == 17
-        claim = R.ClaimKeyPackages((alice.account, alice.account, b"?" * 32))
+        await a.request("contacts.tokens", R.SetTokens((contact_hash(alice.account, b"token"),)), NoneType)
+        shown = ((alice.account, b"token"), (bob.account, b"?"))
+        claim = R.ClaimKeyPackages((alice.account, alice.account, b"?" * 32), shown)
+        strange = R.ClaimKeyPackages((alice.account,), ((alice.account, b"guessed"),))
+        (last,) = await b.request("keypackages.claim", strange, list[R.ClaimedPackage])
+        assert (last.last_resort, last.package) == (True, b"last resort")
+        only = R.ClaimKeyPackages((alice.account,), shown, (bytes(32),))
+        assert await b.request("keypackages.claim", only, list[R.ClaimedPackage]) == []
         claimed = [await b.request("keypackages.claim", claim, list[R.ClaimedPackage]) for _ in range(18)]
         assert all(len(packages) == 1 for packages in claimed)
         flat = [packages[0] for packages in claimed]
@@ -233,6 +241,35 @@ async def test_an_answer_that_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> 
         client = await lab.register(alice)
         monkeypatch.setattr(module, "MESSAGE_BYTES_MAX", 100)
         assert (await client.err(req("devices.get", R.GetLists((alice.account,))))).code == Code.TOO_LARGE
+
+
+# -- linking, recovery, topics ----------------------------------------------------------------------------------------
+async def test_parcels_are_fetched_before_registration() -> None:
+    async with open_lab() as lab:
+        alice, eve = lab.person("alice"), lab.person("eve")
+        a, e = await lab.register(alice), await lab.login(eve)
+        slot = bytes(32)
+        await a.request("link.put", R.PutLink(slot, b"sealed"), NoneType)
+        await a.request("recovery.put", R.PutRecovery(b"seeds"), NoneType)
+        assert await e.request("link.get", R.GetLink(slot), bytes) == b"sealed"
+        assert await e.request("recovery.get", R.GetRecovery(alice.account), bytes) == b"seeds"
+        assert (await e.err(req("link.get", R.GetLink(b"1" * 32)))).code == Code.NOT_FOUND
+        assert (await e.err(req("recovery.get", R.GetRecovery(eve.account)))).code == Code.NOT_FOUND
+        assert (await e.err(req("link.put", R.PutLink(slot, b"other")))).code == Code.UNAUTHENTICATED
+        b = await lab.register(lab.person("bob"))
+        assert (await b.err(req("link.put", R.PutLink(slot, b"other")))).code == Code.FORBIDDEN
+
+
+async def test_the_list_of_ones_topics() -> None:
+    async with open_lab() as lab:
+        alice = lab.person("alice")
+        client = await lab.register(alice)
+        assert await client.request("topics.list", R.ListTopics(), list[R.OwnTopic]) == []
+        pub = group(alice)
+        assert isinstance(await client.ask(pub), F.Ok)
+        rows = await client.request("topics.list", R.ListTopics(), list[R.OwnTopic])
+        assert rows == [R.OwnTopic(pub.topic, TopicKind.GROUP, F.Role.OWNER)]
+        assert await client.request("topics.list", R.ListTopics(pub.topic), list[R.OwnTopic]) == []
 
 
 # -- blobs ------------------------------------------------------------------------------------------------------------

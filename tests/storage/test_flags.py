@@ -7,7 +7,7 @@ from storage import flags
 
 
 def test_every_flag_is_here_once() -> None:
-    names = ("URGENT", "COMMIT", "PUBLIC", "ACCESS", "ERASE", "RESET", "SEALED", "DEVICES", "WELCOME")
+    names = ("URGENT", "COMMIT", "PUBLIC", "ACCESS", "ERASE", "RESET", "SEALED", "DEVICES", "WELCOME", "STRANGER")
     values = [getattr(flags, name) for name in names]
     assert all(type(value) is int for value in values)
     assert sum(values) == FLAGS_ALL - Flag.EPHEMERAL - Flag.NO_ECHO

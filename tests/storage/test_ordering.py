@@ -29,6 +29,8 @@ AT = TopicFacts(
     committed_ms=NOW_MS - 60_000, strict=False,
 )  # fmt: skip
 INBOX = TopicFacts(TOPIC, TopicKind.INBOX, PEER, head=3)
+FULL_INBOX = InboxFacts(INBOX, INBOX_ENTRIES_MAX, False)
+LAST_ROOM = InboxFacts(INBOX, INBOX_ENTRIES_MAX - 1, False)
 FEED = TopicFacts(TOPIC, TopicKind.FEED, ME, head=3)
 FACTS = Facts(
     AT, MEMBER, login=7, listed=True, expires_ms=NOW_MS + 1, stored=None, after_stored=True, roster={ME: MEMBER}
@@ -94,7 +96,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], Code, 
     "an epoch in an inbox": ({"topic": INBOX}, {}, {"flags": SEALED}, Code.FRAME, Reason.NONE),
     "an open entry in an inbox": ({"topic": INBOX}, {}, {"epoch": None}, Code.FRAME, Reason.NONE),
     "a full inbox": (
-        {"topic": INBOX, "unread": INBOX_ENTRIES_MAX}, {}, {"flags": SEALED, "epoch": None}, Code.QUOTA, Reason.NONE,
+        {"topic": INBOX, "inbox": FULL_INBOX}, {}, {"flags": SEALED, "epoch": None}, Code.QUOTA, Reason.NONE,
     ),
     "a sealed entry in a feed": ({"topic": FEED}, {}, {"flags": SEALED, "epoch": None}, Code.FRAME, Reason.NONE),
 }  # fmt: skip
@@ -189,7 +191,7 @@ def test_erasing() -> None:
 
 
 def test_inboxes_and_feeds_take_entries_without_a_fence() -> None:
-    plan = judge({"topic": INBOX, "author": None, "unread": INBOX_ENTRIES_MAX - 1}, flags=SEALED, epoch=None)
+    plan = judge({"topic": INBOX, "author": None, "inbox": LAST_ROOM}, flags=SEALED, epoch=None)
     assert (plan.entry.offset, plan.entry.fence) == (4, 0)
     assert judge({"topic": FEED}, flags=PUBLIC, epoch=None).entry.offset == 4
 

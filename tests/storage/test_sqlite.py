@@ -108,7 +108,7 @@ async def test_a_full_store_says_so_and_works_again_when_there_is_room(tmp_path:
         assert count > 5
         refused(await store.topics.append(intent), Code.STORE_AWAY)
         with pytest.raises(StoreAway):
-            await kit.blob(bytes(500_000))
+            await kit.blob(bytes(60_000))
         assert sum(isinstance(item, Entry) for item in await kit.log(topic)) == 1 + count  # reads go on
         clock.pass_ms(1)
         freed = await store.topics.retain(clock.now_ms, clock.now_ms)

@@ -17,11 +17,12 @@ import trio
 from trio_websocket import CloseReason, ConnectionClosed
 
 from protocol import frames as F
-from protocol import identity
+from protocol import identity, limits
 from protocol import requests as Q
 from protocol.codec import decode_frames, decode_struct, encode_struct
 from protocol.errors import Close, Code
 from protocol.frames import AnyFrame, Flag, GapReason
+from relay.parcels import Parcels
 from relay.router import Facts, decide
 from storage.base import Append, Appended, Entry, Hole, Login, Refused
 from storage.memory import MemoryStore
@@ -120,6 +121,7 @@ class RelayModel:
         self.clock_ms = clock_ms
         self.auto = auto
         self.store = MemoryStore(clock_ms=clock_ms, spacing_ms=spacing_ms)
+        self._parcels = Parcels(self.store.lockers, clock_ms, clock_ms)
         self.wires: list[Wire] = []
         self.kick = trio.Event()
         self.tids: dict[bytes, int] = {}
@@ -178,7 +180,7 @@ class RelayModel:
         wire.account, wire.device = frame.account, frame.device
         (known,) = await self.store.accounts.get([frame.account])
         left = 0
-        if known is not None and known.expires_ms > self.clock_ms():
+        if known is not None and known.expires_ms > self.clock_ms() and wire.device in known.devices:
             left = await self._log_in(wire)
         version = 0 if known is None else known.version
         result = Q.LoginResult(wire.registered, version, left, self.clock_ms())
@@ -325,8 +327,36 @@ class RelayModel:
         return await self.store.key_packages.put(wire.account, wire.device, params.packages, params.last_resort)
 
     async def _claim_packages(self, wire: Wire, params: Q.ClaimKeyPackages) -> Any:
-        claimed = await self.store.key_packages.claim(params.accounts)
+        known = await self.store.contacts.known(wire.account, params.tokens)
+        strangers = set(params.accounts) - known
+        claimed = await self.store.key_packages.claim(params.accounts, devices=params.devices, strangers=strangers)
         return [Q.ClaimedPackage(c.account, c.device, c.package, c.last_resort) for c in claimed]
+
+    async def _set_tokens(self, wire: Wire, params: Q.SetTokens) -> Any:
+        return await self.store.contacts.set_tokens(wire.account, params.hashes)
+
+    async def _list_topics(self, wire: Wire, params: Q.ListTopics) -> Any:
+        rows = await self.store.topics.of_account(wire.account, params.after, limits.LIST_TOPICS_MAX)
+        return [Q.OwnTopic(*row) for row in rows]
+
+    async def _heads(self, wire: Wire, params: Q.GetHeads) -> Any:
+        states = await self.store.topics.states(params.topics, wire.account)
+        return [F.SubResult(0, s.generation, s.head) if s else F.SubResult(0, code=Code.NOT_FOUND) for s in states]
+
+    async def _members(self, wire: Wire, params: Q.GetMembers) -> Any:
+        return [(account, role) for account, role, _ in await self.store.topics.members(params.topic)]
+
+    async def _put_link(self, wire: Wire, params: Q.PutLink) -> Any:
+        return await self._parcels.put_link(wire.account, params.slot, params.sealed)
+
+    async def _get_link(self, wire: Wire, params: Q.GetLink) -> Any:
+        return await self._parcels.get_link(wire.owner, params.slot)
+
+    async def _put_recovery(self, wire: Wire, params: Q.PutRecovery) -> Any:
+        return await self._parcels.put_recovery(wire.account, params.sealed)
+
+    async def _get_recovery(self, wire: Wire, params: Q.GetRecovery) -> Any:
+        return await self._parcels.get_recovery(wire.owner, params.account)
 
     async def _put_blob(self, wire: Wire, params: Q.PutBlob) -> Any:
         return await self.store.blobs.put(params.hash, params.data)
@@ -341,6 +371,10 @@ _METHODS: dict[str, Callable[[RelayModel, Wire, Any], Awaitable[Any]]] = {
     "handles.claim": RelayModel._claim_handle, "handles.get": RelayModel._get_handle,
     "keypackages.put": RelayModel._put_packages, "keypackages.claim": RelayModel._claim_packages,
     "blobs.put": RelayModel._put_blob, "blobs.get": RelayModel._get_blob,
+    "contacts.tokens": RelayModel._set_tokens, "topics.list": RelayModel._list_topics,
+    "topics.heads": RelayModel._heads, "topics.members": RelayModel._members,
+    "link.put": RelayModel._put_link, "link.get": RelayModel._get_link,
+    "recovery.put": RelayModel._put_recovery, "recovery.get": RelayModel._get_recovery,
 }  # fmt: skip
 
 

@@ -11,12 +11,14 @@ down_revision = None
 
 def upgrade() -> None:
     """Make the tables."""
-    _people_and_blobs()
+    _accounts_and_blobs()
+    _people()
+    _contacts_and_lockers()
     _logs()
     _of_members_and_devices()
 
 
-def _people_and_blobs() -> None:
+def _accounts_and_blobs() -> None:
     op.create_table(
         "accounts",
         sa.Column("n", sa.Integer(), nullable=False),
@@ -35,11 +37,26 @@ def _people_and_blobs() -> None:
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("added_ms", sa.Integer(), nullable=False),
-        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("account", sa.Integer(), nullable=True),
+        sa.Column("data", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_blobs_account"),
         sa.PrimaryKeyConstraint("n", name="pk_blobs"),
         sa.UniqueConstraint("hash", name="uq_blobs_hash"),
     )
     op.create_index("ix_blobs_added_ms", "blobs", ["added_ms"], unique=False)
+    op.create_table(
+        "blob_usage",
+        sa.Column("account", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_blob_usage_account"),
+        sa.PrimaryKeyConstraint("account", name="pk_blob_usage"),
+    )
+    op.create_table(
+        "blob_trash",
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name="pk_blob_trash"),
+    )
     op.create_table(
         "blob_refs",
         sa.Column("topic", sa.Integer(), nullable=False),
@@ -50,6 +67,9 @@ def _people_and_blobs() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_blob_refs_blob", "blob_refs", ["blob"], unique=False)
+
+
+def _people() -> None:
     op.create_table(
         "devices",
         sa.Column("n", sa.Integer(), nullable=False),
@@ -71,6 +91,30 @@ def _people_and_blobs() -> None:
         sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_handles_account"),
         sa.PrimaryKeyConstraint("handle", name="pk_handles"),
         sa.UniqueConstraint("account", name="uq_handles_account"),
+    )
+
+
+def _contacts_and_lockers() -> None:
+    op.create_table(
+        "contact_tokens",
+        sa.Column("account", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_contact_tokens_account"),
+        sa.PrimaryKeyConstraint("hash", "account", name="pk_contact_tokens"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_contact_tokens_account", "contact_tokens", ["account"], unique=False)
+    op.create_table(
+        "lockers",
+        sa.Column("account", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Integer(), nullable=False),
+        sa.Column("slot", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_ms", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_lockers_account"),
+        sa.PrimaryKeyConstraint("account", "kind", name="pk_lockers"),
+        sa.UniqueConstraint("slot", "kind", name="uq_lockers_slot_kind"),
+        sqlite_with_rowid=False,
     )
 
 

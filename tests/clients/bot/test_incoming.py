@@ -10,6 +10,7 @@ from clients.bot.incoming import Incoming
 from clients.records import Contact
 from protocol.content import Reference
 from protocol.ids import TopicKind
+from protocol.limits import CHUNK_BYTES
 from protocol.messages import Unknown, compose
 from protocol.messages.chat import Media, Poll, Reaction, Text
 from tests.clients.bot.support import ALICE, TOPIC, incoming, open_alone, received, unknown
@@ -48,7 +49,10 @@ async def test_every_message_has_a_text_that_people_can_read(tmp_path: Path) -> 
         def shown(message: Incoming) -> tuple[str, str]:
             return message.text, message.args
 
-        media = Media(name="a.png", mime="image/png", size=1, key=b"k" * 32, chunks=(), caption="look here")
+        media = Media(
+            id=b"i" * 16, name="a.png", mime="image/png", size=1, hash=b"h" * 32, key=b"k" * 32, chunk=CHUNK_BYTES,
+            chunks=(), caption="look here",
+        )  # fmt: skip
         assert shown(incoming(client, media)) == ("look here", "here")
         assert shown(incoming(client, Poll(question="tea?", options=("a", "b")))) == ("tea?", "")
         assert shown(incoming(client, Reaction(emoji="+"))) == ("", "")

@@ -12,7 +12,7 @@ from tests.protocol.samples import ID, TOPIC
 
 
 def test_the_family() -> None:
-    check_family(key, "key", {"readmit", "failed", "contact"})
+    check_family(key, "key", {"readmit", "failed", "contact", "linked"})
 
 
 @pytest.mark.parametrize(

@@ -96,9 +96,9 @@ async def c1_first_message(seed: int) -> dict[str, Any]:
             await bob.see("hello bob")
             seconds = trio.current_time() - began
             await alice.see("✓ stored")
-            await alice.see("✓✓ delivered to bob")
-            await bob.type("/add alice")
+            await bob.type("/add alice")  # until then she is a stranger, who is told nothing
             await bob.see("alice is a contact now")
+            await alice.see("✓✓ delivered to bob")
             await bob.type("/to alice")
             await bob.type("hello alice")
             await alice.see("bob: hello alice")

@@ -1,0 +1,1 @@
+"""Several devices of one account: linking, revoking, recovery, and what they tell each other."""

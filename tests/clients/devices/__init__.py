@@ -1,0 +1,1 @@
+"""Tests of several devices of one account."""
