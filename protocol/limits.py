@@ -92,7 +92,37 @@ TEXT_CHARS_MAX: Final = 16_384  # one chat text
 
 # -- inboxes, blobs, topics -------------------------------------------------------------------------------------------
 INBOX_ENTRIES_MAX: Final = 10_000  # unread entries of an inbox; beyond it posts get 507
+TOPICS_PER_DAY: Final = 200  # conversations that an account may found in a day; the busiest people start dozens
 BLOB_BYTES_MAX: Final = 960 * 1024  # one sealed blob in one request; larger things are chunked by the sender
 BLOB_UNLINKED_MS: Final = 3_600_000  # an upload that nothing refers to lives an hour
 TOPIC_READ_ENTRIES_MAX: Final = 500  # entries of one read
 HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`
+
+# -- admission --------------------------------------------------------------------------------------------------------
+FRAME_MS: Final = 10_000  # a websocket frame or message that has begun may pause no longer, and comes at least at:
+FRAME_BYTES_PER_S: Final = 4096  # the slowest line that is served; the largest message then takes about four minutes
+FRAGMENTS_MAX: Final = 1024  # of one message: 1 KiB each in the largest; endless fragments cost us, not the peer
+PUBLISHES_PER_S: Final = 2000  # stored messages of a device: twice what one encrypts in a second
+EPHEMERALS_PER_S: Final = 50  # ephemeral messages of a device: typing in several conversations is below ten
+REQUESTS_PER_S: Final = 100  # REQ and SUB of a device
+OTHERS_PER_S: Final = 5000  # frames that nothing answers (ACK, UNSUB, PING); beyond it they are dropped and counted
+BYTES_PER_S: Final = 8 << 20  # of a device: fast uploads take eight seconds of it for 64 MiB
+BYTES_PER_S_MIN: Final = 1 << 20  # a bucket holds two seconds: the largest message must fit it
+ACCOUNT_SHARE: Final = 4  # devices that an account may keep fully busy at once
+ADDRESS_SHARE: Final = 32  # devices behind one network address (an office, a carrier) that may be fully busy at once
+CONNECTS_PER_S: Final = 256  # new connections from one network address; a whole office comes back within two seconds
+PATIENCE_REFUSALS: Final = 4096  # refusals for rate that a device may collect at once; an SDK collects at most 512
+PATIENCE_PER_S: Final = 200  # and so many each second go by; beyond it the connection ends with BYE 4007
+PATIENCE_BYTES: Final = 16 * 1024  # a refused message counts once more for each of these
+FLOOD_RECONNECT_MS: Final = 10_000  # told to whoever was cut off for flooding
+KICK_RECONNECT_MS: Final = 5_000  # told to whoever the operator sent away
+CONNECTIONS_PER_ACCOUNT: Final = 32  # as many as an account has devices
+INVITE_BYTES: Final = 16  # a token that nobody guesses
+INVITE_USES_MAX: Final = 10_000  # a whole company with one invitation
+INVITE_DAYS_MAX: Final = 366  # an invitation that is a year old has been forgotten by everybody but a thief
+PROOF_BITS: Final = 20  # a million hashes: about a second of one core, for each account
+PROOF_BITS_MAX: Final = 26  # an hour on a slow phone; no operator may ask for more
+PROOF_BITS_SOLVED_MAX: Final = 24  # half a minute: clients do not work longer for a relay
+BAN_REASON_CHARS_MAX: Final = 200  # one line in `chappe admin bans`
+BANS_MAX: Final = 100_000  # kept in memory of every relay: about 30 MB
+QUOTA_MAX: Final = 1_000_000_000  # of any bound of a single account

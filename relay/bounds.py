@@ -30,5 +30,7 @@ DRAIN_RECONNECT_MS: Final = 1_000  # BYE of a draining relay: a supervisor resta
 DRAIN_COMMIT_MS: Final = 3_000  # a draining relay waits this long for commits under way
 OPS_REQUEST_BYTES_MAX: Final = 8 * 1024  # a GET without a body
 OPS_MS: Final = 5_000  # an ops request, head to answer
+ADMIN_MS: Final = 600_000  # an admin request: retention over a large store
+ADMIN_LISTED_MAX: Final = 20_000  # connections in one answer of `who`: as many as a relay has by default
 ANNOUNCE_BYTES_MAX: Final = 4 * 1024 * 1024  # announcements waiting for the broker; beyond it they are dropped
 LOG_TEXT_CHARS_MAX: Final = 300  # of one value in a log line

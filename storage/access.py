@@ -18,7 +18,7 @@ import msgspec
 from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Role
 from protocol.ids import TopicKind, pair_topic
-from protocol.limits import GROUP_DEVICES_MAX, INBOX_ENTRIES_MAX
+from protocol.limits import GROUP_DEVICES_MAX
 from storage.base import Append, Refused
 from storage.facts import LEFT, Facts, Member
 from storage.flags import COMMIT
@@ -210,9 +210,9 @@ def welcomes(facts: Facts, intent: Append, after: Iterable[bytes]) -> Refused | 
         return Refused(Code.NOT_FOUND, f"{missing} of the {len(accounts)} Welcomes are for accounts without an inbox")
     if any(facts.inboxes[account].used for account in accounts):
         return Refused(Code.CONFLICT, "the id was used in an inbox already; take a new one", Reason.ID_CONFLICT)
-    full = sum(facts.inboxes[account].unread >= INBOX_ENTRIES_MAX for account in accounts)
+    full = sum(facts.inboxes[account].unread >= facts.inboxes[account].unread_max for account in accounts)
     if full:
-        return Refused(Code.QUOTA, f"{full} of the {len(accounts)} inboxes have {INBOX_ENTRIES_MAX} unread entries")
+        return Refused(Code.QUOTA, f"{full} of the {len(accounts)} inboxes are full of unread entries")
     return None
 
 

@@ -21,6 +21,7 @@ from typing import Protocol
 from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Create
 from protocol.ids import TopicKind
+from protocol.limits import KEY_PACKAGES_MAX
 
 
 # -- what the relay asks ----------------------------------------------------------------------------------------------
@@ -186,6 +187,36 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Invite:
+    """An invitation, by the hash of its token; ``uses`` are left until ``until_ms``."""
+
+    hash: bytes
+    uses: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """Somebody whom the operator does not serve. ``kind``: account or device (``subject`` in hex) or address (one, or
+    a network). ``until_ms`` 0: for good."""
+
+    kind: str
+    subject: str
+    reason: str
+    made_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """An account's own bound, in place of the setting ``name``."""
+
+    account: bytes
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatistics:
     """Queue and commit figures of a store."""
 
@@ -256,10 +287,11 @@ class Accounts(Protocol):
 
     async def publish_list(
         self, account: bytes, version: int, signed: bytes, expires_ms: int, devices: Sequence[bytes], service: bool,
-        device: bytes,
+        device: bytes, invite: bytes = b"",
     ) -> Appended | Refused:  # fmt: skip
         """Compare-and-set on version == current + 1 (1 founds the account and its inbox); the same bytes again are a
-        duplicate. Appends an entry flagged DEVICES to the account's inbox, in the same transaction."""
+        duplicate. Appends an entry flagged DEVICES to the account's inbox, in the same transaction. ``invite``: the
+        hash of an invitation that a new account uses up, in the same transaction, or is refused with 403."""
         ...
 
     async def get(self, accounts: Sequence[bytes]) -> list[Account | None]: ...
@@ -276,8 +308,11 @@ class Accounts(Protocol):
 class KeyPackages(Protocol):
     """Opaque key packages of devices."""
 
-    async def put(self, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None) -> int:
-        """Store; the count of one-time packages of the device afterwards (never above KEY_PACKAGES_MAX)."""
+    async def put(
+        self, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None,
+        most: int = KEY_PACKAGES_MAX,
+    ) -> int:  # fmt: skip
+        """Store; the count of one-time packages of the device afterwards (packages above ``most`` are not kept)."""
         ...
 
     async def claim(self, accounts: Sequence[bytes]) -> list[Claimed]:
@@ -291,6 +326,38 @@ class Blobs(Protocol):
     async def put(self, digest: bytes, data: bytes) -> None: ...
 
     async def get(self, digest: bytes) -> bytes | None: ...
+
+
+class Admission(Protocol):
+    """What the operator has decided about who may come, and how much each may use."""
+
+    async def add_invite(self, invite: Invite) -> None:
+        """Keep an invitation; those that are used up or too old go at the same time."""
+        ...
+
+    async def invites(self) -> list[Invite]:
+        """Invitations that can still be used."""
+        ...
+
+    async def ban(self, ban: Ban) -> None:
+        """Keep a ban; one of the same subject is replaced."""
+        ...
+
+    async def unban(self, kind: str, subject: str) -> bool:
+        """Lift a ban. False: there was none."""
+        ...
+
+    async def bans(self) -> list[Ban]:
+        """Bans in force, oldest first."""
+        ...
+
+    async def set_quota(self, account: bytes, name: str, value: int | None) -> bool:
+        """Give an account a bound of its own; None: the setting holds again. False: the account is unknown."""
+        ...
+
+    async def quotas(self) -> list[Quota]:
+        """All bounds of single accounts, by account and name."""
+        ...
 
 
 class Store(Protocol):
@@ -307,5 +374,8 @@ class Store(Protocol):
 
     @property
     def blobs(self) -> Blobs: ...
+
+    @property
+    def admission(self) -> Admission: ...
 
     def statistics(self) -> StoreStatistics: ...

@@ -12,10 +12,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from protocol.ids import TopicKind, inbox_topic
-from protocol.limits import DEVICE_UNSEEN_MS_MAX
+from protocol.limits import DEVICE_UNSEEN_MS_MAX, INBOX_ENTRIES_MAX
 from storage import sql
 from storage.base import Append, Appended, Entry, Outcome
-from storage.facts import LEFT, AccountFacts, Facts, InboxFacts, Member, Plan, Stored, Target, TopicFacts
+from storage.facts import (
+    INBOX_ENTRIES,
+    LEFT,
+    AccountFacts,
+    Facts,
+    InboxFacts,
+    Member,
+    Plan,
+    Stored,
+    Target,
+    TopicFacts,
+)
 from storage.ordering import decide
 
 
@@ -73,6 +84,7 @@ class AppendBatch:
         self._devices: dict[bytes, Device] = {}
         self._accounts: dict[bytes, AccountFacts] = {}
         self._read: dict[bytes, int] = {}  # inbox → offset that all its devices have passed
+        self._inbox_max: dict[bytes, int] = {}  # inbox → bound of its own
         self._blobs: dict[bytes, int] = {}
         # Short keys.
         self._topic_n: dict[bytes, int] = {}
@@ -193,6 +205,11 @@ class AppendBatch:
             " FROM topics t JOIN devices d ON d.account = t.owner AND d.place >= 0"
             " LEFT JOIN acks k ON k.topic = t.n AND k.device = d.n WHERE t.n IN ({}) GROUP BY t.n"
         )
+        bounded = (
+            "SELECT t.n, q.value FROM topics t JOIN quotas q ON q.account = t.owner AND q.name = ? WHERE t.n IN ({})"
+        )
+        for n, value in sql.select_in(self._connection, bounded, inboxes, INBOX_ENTRIES):
+            self._inbox_max[inboxes[n]] = value
         for n, seen, least in sql.select_in(self._connection, query, inboxes, self._now_ms - DEVICE_UNSEEN_MS_MAX):
             self._read[inboxes[n]] = least if seen is None else seen
 
@@ -224,11 +241,14 @@ class AppendBatch:
             inbox = inbox_topic(welcome.account)
             if inbox in self._topics:
                 used = (inbox, intent.device, intent.id) in self._stored
-                inboxes[welcome.account] = InboxFacts(self._topics[inbox], self._unread(inbox), used)
+                inboxes[welcome.account] = InboxFacts(
+                    self._topics[inbox], self._unread(inbox), used, self._inbox_max.get(inbox, INBOX_ENTRIES_MAX)
+                )
         present = (account for account, member in members.items() if member.role != LEFT)
         return Facts(
             topic, author, login, listed, expires_ms, stored, after_stored,
             unread=self._unread(key) if topic is not None and topic.kind is TopicKind.INBOX else 0,
+            unread_max=self._inbox_max.get(key, INBOX_ENTRIES_MAX),
             roster=members,
             roster_devices=sum(self._accounts[account].devices for account in present if account in self._accounts),
             accounts=self._accounts,

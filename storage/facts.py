@@ -13,10 +13,11 @@ import msgspec
 
 from protocol.frames import AccessChange
 from protocol.ids import TopicKind
-from protocol.limits import ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
+from protocol.limits import ID_AGE_MS_MAX, ID_AHEAD_MS_MAX, INBOX_ENTRIES_MAX
 from storage.base import Entry
 
 FORGET_MS: Final = ID_AGE_MS_MAX + ID_AHEAD_MS_MAX  # of a tombstone's id: it may be stamped a day ahead of its entry
+INBOX_ENTRIES: Final = "inbox_entries"  # the one quota of an account that is judged inside the append
 LEFT: Final = 0  # role of an account that has left, until a commit has removed it from the group as well
 
 
@@ -75,6 +76,7 @@ class InboxFacts(msgspec.Struct, frozen=True, gc=False):
     topic: TopicFacts
     unread: int
     used: bool  # the commit's id is stored there already, by the same device
+    unread_max: int = INBOX_ENTRIES_MAX
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
@@ -95,6 +97,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     stored: Stored | None  # under (topic, device, id)
     after_stored: bool  # `after` is stored for the same topic and device; True where there is none
     unread: int = 0  # INBOX: entries that its devices have not acknowledged
+    unread_max: int = INBOX_ENTRIES_MAX
     roster: Mapping[bytes, Member] = {}  # access changes, commits with Welcomes: the whole access list
     roster_devices: int = 0  # listed devices of all members, where somebody is added
     accounts: Mapping[bytes, AccountFacts] = {}  # the registered of author, added, removed

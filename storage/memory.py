@@ -13,7 +13,13 @@ from msgspec import structs
 
 from protocol.frames import GapReason, Role
 from protocol.ids import TopicKind, inbox_topic
-from protocol.limits import BLOB_UNLINKED_MS, COMMIT_SPACING_MS, DEVICE_UNSEEN_MS_MAX, KEY_PACKAGE_LIFE_S
+from protocol.limits import (
+    BLOB_UNLINKED_MS,
+    COMMIT_SPACING_MS,
+    DEVICE_UNSEEN_MS_MAX,
+    INBOX_ENTRIES_MAX,
+    KEY_PACKAGE_LIFE_S,
+)
 from storage.base import (
     Append,
     Appended,
@@ -39,6 +45,7 @@ from storage.facts import (
     TopicFacts,
 )
 from storage.flags import KEPT
+from storage.memory_admission import MemoryAdmission
 from storage.memory_model import Blob, Log, Model
 from storage.memory_people import MemoryAccounts, MemoryBlobs, MemoryKeyPackages
 from storage.ordering import decide, decide_reserve
@@ -54,6 +61,7 @@ class MemoryStore:
         self.accounts = MemoryAccounts(model)
         self.key_packages = MemoryKeyPackages(model)
         self.blobs = MemoryBlobs(model)
+        self.admission = MemoryAdmission(model)
 
     def statistics(self) -> StoreStatistics:
         """Counts; nothing ever queues."""
@@ -220,7 +228,9 @@ class MemoryTopics:
             inbox = store.logs.get(inbox_topic(account))
             if inbox is not None:
                 used = (intent.device, intent.id) in inbox.ids
-                inboxes[account] = InboxFacts(inbox.facts, store.unread(inbox, now_ms), used)
+                inboxes[account] = InboxFacts(
+                    inbox.facts, store.unread(inbox, now_ms), used, store.inbox_max(account)
+                )
         target = None
         if log is not None and 0 < intent.erases <= len(log.entries) and not log.entries[intent.erases - 1].erased:
             target = Target(log.entries[intent.erases - 1].account, log.entries[intent.erases - 1].flags)
@@ -233,6 +243,7 @@ class MemoryTopics:
             stored=log.ids.get((intent.device, intent.id)) if log is not None else None,
             after_stored=intent.after is None or (log is not None and (intent.device, intent.after) in log.ids),
             unread=store.unread(log, now_ms) if log is not None and log.facts.kind is TopicKind.INBOX else 0,
+            unread_max=store.inbox_max(log.facts.owner) if log is not None else INBOX_ENTRIES_MAX,
             roster=roster,
             roster_devices=sum(len(store.listed(key)) for key, member in roster.items() if member.role != LEFT),
             accounts=accounts,

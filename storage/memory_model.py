@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from protocol.limits import DEVICE_UNSEEN_MS_MAX
-from storage.base import Account, Entry
-from storage.facts import Member, Stored, TopicFacts
+from protocol.limits import DEVICE_UNSEEN_MS_MAX, INBOX_ENTRIES_MAX
+from storage.base import Account, Ban, Entry, Invite
+from storage.facts import INBOX_ENTRIES, Member, Stored, TopicFacts
 
 COUNTED = ("commits", "appended", "duplicates", "refused")
 
@@ -59,11 +59,26 @@ class Model:
     people: dict[bytes, Account] = field(default_factory=dict)
     devices: dict[bytes, Device] = field(default_factory=dict)
     heap: dict[bytes, Blob] = field(default_factory=dict)
+    invitations: dict[bytes, Invite] = field(default_factory=dict)
+    banned: dict[tuple[str, str], Ban] = field(default_factory=dict)
+    bounds: dict[tuple[bytes, str], int] = field(default_factory=dict)  # (account, name of a quota)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
     def listed(self, account: bytes) -> list[tuple[bytes, Device]]:
         """Listed devices of an account."""
         return [(key, device) for key, device in self.devices.items() if device.account == account and device.listed]
+
+    def use_invite(self, hash_: bytes, now_ms: int) -> bool:
+        """Count an invitation down; False: it is not in force."""
+        invite = self.invitations.get(hash_)
+        if invite is None or invite.uses < 1 or invite.until_ms <= now_ms:
+            return False
+        self.invitations[hash_] = replace(invite, uses=invite.uses - 1)
+        return True
+
+    def inbox_max(self, account: bytes) -> int:
+        """Unread entries that the inbox of an account may have."""
+        return self.bounds.get((account, INBOX_ENTRIES), INBOX_ENTRIES_MAX)
 
     def unread(self, log: Log, now_ms: int) -> int:
         """Entries of an inbox that some device of its owner has still to acknowledge."""

@@ -32,7 +32,6 @@ from protocol.limits import (
     ID_AGE_MS_MAX,
     ID_AHEAD_MS_MAX,
     ID_BYTES,
-    INBOX_ENTRIES_MAX,
     KEY_BYTES,
     RESERVE_EVERY_MS,
     RESERVE_MS,
@@ -326,8 +325,8 @@ def _sequence(facts: Facts, topic: TopicFacts, intent: Append) -> Refused | None
 
 
 def _quota(facts: Facts, topic: TopicFacts) -> Refused | None:
-    if topic.kind is TopicKind.INBOX and facts.unread >= INBOX_ENTRIES_MAX:
-        return Refused(Code.QUOTA, f"the inbox has {INBOX_ENTRIES_MAX} unread entries; its owner must read first")
+    if topic.kind is TopicKind.INBOX and facts.unread >= facts.unread_max:
+        return Refused(Code.QUOTA, f"the inbox has {facts.unread} unread entries; its owner must read first")
     return _blobs(facts)
 
 

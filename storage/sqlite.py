@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from protocol.limits import COMMIT_SPACING_MS
 from storage import bounds, migrate
 from storage.accounts import SqlAccounts
+from storage.admission import SqlAdmission
 from storage.base import StoreStatistics, StoreUnusable
 from storage.blobs import SqlBlobs
 from storage.engine import Clock, Engine, open_database
@@ -42,6 +43,7 @@ class SqliteStore:
     accounts: SqlAccounts
     key_packages: SqlKeyPackages
     blobs: SqlBlobs
+    admission: SqlAdmission
     engine: Engine
 
     def statistics(self) -> StoreStatistics:
@@ -72,8 +74,9 @@ async def open_store(
                 nursery.start_soon(run_writer)
                 try:
                     yield SqliteStore(
-                        SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), SqlBlobs(engine), engine
-                    )
+                        SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), SqlBlobs(engine),
+                        SqlAdmission(engine), engine,
+                    )  # fmt: skip
                 finally:
                     engine.stop_nowait()
         finally:

@@ -28,6 +28,7 @@ def chat(
     passphrase_file: Annotated[
         Path | None, Parameter(help="File with a passphrase that seals the vault, instead of a key file.")
     ] = None,
+    invite: Annotated[str | None, Parameter(help="Invitation to register with, where the relay wants one.")] = None,
     passphrase: Annotated[
         bool, Parameter(help="Ask for a passphrase that seals the vault, instead of a key file.", negative="")
     ] = False,
@@ -39,16 +40,23 @@ def chat(
     """
     import trio
 
+    from clients.proof import read_invite
     from clients.vault import Vault, VaultError
 
     directory = data.expanduser()
+    try:
+        if invite is not None:
+            read_invite(invite)
+    except ValueError as error:
+        print(f"chappe chat: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     try:
         vault = Vault(directory / "vault.db", _secret(directory, key_file, passphrase_file, passphrase))
     except VaultError as error:
         print(f"chappe chat: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     try:
-        trio.run(_run, url, vault, handle, json)
+        trio.run(_run, url, vault, handle, json, invite)
     except KeyboardInterrupt:
         pass
     except VaultError as error:
@@ -70,14 +78,14 @@ def _secret(directory: Path, key_file: Path | None, passphrase_file: Path | None
     return Secret.key_file((key_file or directory / "vault.key").expanduser())
 
 
-async def _run(url: str, vault: Vault, handle: str | None, json: bool) -> None:
+async def _run(url: str, vault: Vault, handle: str | None, json: bool, invite: str | None) -> None:
     import trio
 
     from clients.cli.lines import Lines
     from clients.cli.script import Script
     from clients.client import open_client
 
-    async with open_client(url, vault) as client, trio.open_nursery() as nursery:
+    async with open_client(url, vault, invite=invite) as client, trio.open_nursery() as nursery:
         face = Script(client, nursery) if json else Lines(client, nursery)
         if handle is not None:
             nursery.start_soon(face.take_handle, handle)

@@ -12,7 +12,7 @@ from protocol.errors import Code, Reason
 from protocol.frames import Create, Flag, GapReason, Role
 from protocol.ids import TopicKind, feed_topic
 from protocol.limits import BLOB_BYTES_MAX, BLOB_UNLINKED_MS, DEVICE_UNSEEN_MS_MAX, ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
-from storage import access, ordering
+from storage import batch, memory_model
 from storage.base import Entry, Freed, Hole
 from tests.contracts.kit import DAY_MS, Kit, Person, key, refused, stored, welcome
 
@@ -46,8 +46,8 @@ async def test_an_inbox_takes_nothing_else(kit: Kit) -> None:
 
 
 async def test_a_full_inbox_takes_more_when_its_owner_has_read(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordering, "INBOX_ENTRIES_MAX", 4)
-    monkeypatch.setattr(access, "INBOX_ENTRIES_MAX", 4)
+    monkeypatch.setattr(batch, "INBOX_ENTRIES_MAX", 4)
+    monkeypatch.setattr(memory_model, "INBOX_ENTRIES_MAX", 4)
     ann, bob = await kit.person("ann"), await kit.person("bob", devices=2)
     for _ in range(3):
         stored(await kit.post(ann, bob.inbox, Flag.SEALED, None))
@@ -68,7 +68,8 @@ async def test_a_full_inbox_takes_more_when_its_owner_has_read(kit: Kit, monkeyp
 
 
 async def test_a_device_list_reaches_a_full_inbox(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordering, "INBOX_ENTRIES_MAX", 1)
+    monkeypatch.setattr(batch, "INBOX_ENTRIES_MAX", 1)
+    monkeypatch.setattr(memory_model, "INBOX_ENTRIES_MAX", 1)
     bob = await kit.person("bob")
     await kit.relist(bob, *bob.devices, key("new"))
     assert len(await kit.log(bob.inbox)) == 2

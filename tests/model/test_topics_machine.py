@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from protocol.frames import AccessChange, Create, Flag
 from protocol.ids import TopicKind, feed_topic, group_topic, pair_topic, self_topic
 from protocol.limits import COMMIT_SPACING_MS, DEVICE_UNSEEN_MS_MAX, GRACE_MS, ID_AGE_MS_MAX, RESERVE_MS
-from storage import access, ordering
+from storage import batch, memory_model
 from storage.base import Append, Outcome, Store
 from storage.memory import MemoryStore
 from tests.conftest import LONG
@@ -311,8 +311,8 @@ def key_of(data: bytes) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _small_inboxes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ordering, "INBOX_ENTRIES_MAX", 6)
-    monkeypatch.setattr(access, "INBOX_ENTRIES_MAX", 6)
+    monkeypatch.setattr(batch, "INBOX_ENTRIES_MAX", 6)
+    monkeypatch.setattr(memory_model, "INBOX_ENTRIES_MAX", 6)
 
 
 def test_sqlite_does_what_the_model_does() -> None:

@@ -10,7 +10,8 @@ from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Create, Flag, Role
 from protocol.ids import TopicKind, group_topic
 from protocol.limits import COMMIT_SPACING_MS
-from storage import access, ordering
+from storage import batch as batch_module
+from storage import memory_model
 from storage.base import Append, Outcome
 from storage.batch import run_appends
 from storage.sqlite import SqliteStore
@@ -102,7 +103,7 @@ async def test_erasing_what_was_said_and_what_it_held_in_one_batch(sqlite: Sqlit
 
 
 async def test_an_inbox_that_fills_in_one_batch(sqlite: SqliteStore, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (ordering, access):
+    for module in (batch_module, memory_model):
         monkeypatch.setattr(module, "INBOX_ENTRIES_MAX", 3)
     ann, bob = await kit.people("ann", "bob")
     nobody = Person("nobody", (key("nobody/0"),))
