@@ -7,7 +7,8 @@ from nacl import bindings as sodium
 
 from clients import records as R
 from clients.commits import identity_of
-from clients.connection import Link
+from clients.connection import Link, Refusal
+from clients.proof import answer_refusal
 from clients.shelf import Shelf
 from clients.vault import Batch, Vault
 from protocol import limits as L
@@ -44,18 +45,27 @@ def create_identity(vault: Vault, now_ms: int, entropy: Entropy) -> R.Identity:
     return identity
 
 
-async def register(shelf: Shelf, link: Link, known_version: int) -> None:
+async def register(shelf: Shelf, link: Link, known_version: int, invite: bytes | None = None) -> None:
     """Publish our device list where the relay has none that is in force. Raises ``Refusal``, ``LinkDown``.
 
     ``known_version``: of the list that the relay has, 0 if none. A list that ran out meanwhile (30 days without a
-    connection) is signed anew first; only primaries can.
+    connection) is signed anew first; only primaries can. ``invite``: token of an invitation. A relay that wants a proof
+    of work gets it.
     """
     devices = open_signed(shelf.identity.signed_list)
     key = signing_key(shelf.identity, devices)
     if is_expired(devices, shelf.clock_ms()) and key is not None:
         await _publish_renewed(shelf, link, key, devices, known_version + 1)
     else:
-        await link.ask("devices.publish", PublishList(shelf.identity.signed_list), int)
+        await _publish_first(shelf, link, invite)
+
+
+async def _publish_first(shelf: Shelf, link: Link, invite: bytes | None) -> None:
+    try:
+        await link.ask("devices.publish", PublishList(shelf.identity.signed_list, invite), int)
+    except Refusal as refusal:
+        proof = await answer_refusal(refusal, link, shelf.account)
+        await link.ask("devices.publish", PublishList(shelf.identity.signed_list, invite, proof), int)
 
 
 async def renew_list(shelf: Shelf, link: Link) -> None:

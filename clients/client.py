@@ -36,6 +36,7 @@ from clients.files import Files, OnProgress, ignore
 from clients.journal import JournalStatistics
 from clients.keeper import Keeper
 from clients.outbox import OutboxStatistics
+from clients.proof import read_invite
 from clients.records import Status
 from clients.tasks import open_tasks
 from clients.vault import Vault
@@ -92,12 +93,15 @@ class EventStream:
 class Client:
     """See ``open_client``."""
 
-    def __init__(self, url: str, vault: Vault, clock_ms: Callable[[], int], entropy: Entropy) -> None:
+    def __init__(
+        self, url: str, vault: Vault, clock_ms: Callable[[], int], entropy: Entropy, invite: bytes | None = None
+    ) -> None:
         self.url = url
         self.engine = Engine(vault, self._publish, clock_ms, entropy)
         self._keeper = Keeper(url, self.engine, self._notify)
         transport = BlobTransport(url, self.wait_connected, clock_ms)
         self.files = Files(self.engine, transport, self.room_to_send, self._check_keys)
+        self._keeper.invite = invite
         self.news = trio.Event()  # set, and replaced, whenever something was told
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
 
@@ -311,16 +315,18 @@ class Client:
 @asynccontextmanager
 async def open_client(
     url: str, vault: Vault, *, clock_ms: Callable[[], int] = now_ms, entropy: Entropy = os.urandom,
-    requests: bool = False,
+    requests: bool = False, invite: str | None = None,
 ) -> AsyncIterator[Client]:  # fmt: skip
     """Run a client over a vault as long as the block lasts; an identity is made if the vault has none.
 
     ``requests``: conversations that strangers begin wait until they are accepted; else whoever comes is served.
+    ``invite``: an invitation as the operator gave it, for a relay that wants one. Raises ``ValueError`` if it is none.
     The vault stays the caller's to close. Leaving the block writes what is noted and drops the connection.
     """
+    token = None if invite is None else read_invite(invite)
     if not accounts.has_identity(vault):
         await trio.to_thread.run_sync(accounts.create_identity, vault, clock_ms(), entropy)
-    client = Client(url, vault, clock_ms, entropy)
+    client = Client(url, vault, clock_ms, entropy, token)
     client.engine.contacts.holds_requests = requests
     async with open_tasks((LinkDown,)) as nursery:
         nursery.start_soon(client.run)

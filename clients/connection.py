@@ -94,6 +94,8 @@ class Link:
         self._replies: dict[int, Reply] = {}
         self._rid = 0
         self.login = LoginResult(False, 0, 0, 0)
+        self.cluster = b""
+        self.nonce = b""  # the relay's, of this connection
 
     def statistics(self) -> LinkStatistics:
         """Figures of now."""
@@ -170,6 +172,7 @@ class Link:
         info = await self._expect(Info)
         if VERSION not in info.versions:
             raise LinkDown("the relay speaks no version of the protocol that this client does; update it", final=True)
+        self.cluster, self.nonce = info.cluster, info.nonce
         nonce = entropy(L.NONCE_BYTES)
         message = challenge(info.cluster, info.nonce, nonce, VERSION, account, key.public)
         connect = Connect(

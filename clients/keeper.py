@@ -45,6 +45,7 @@ class Keeper:
         self.link_changed = trio.Event()
         self._url = url
         self._notify = notify
+        self.invite: bytes | None = None  # token of an invitation, for relays that want one
         self._inbox_work = trio.Event()
         self._timers: dict[tuple[str, bytes], float] = {}  # (kind, topic) -> when it rings, by trio's clock
         self._refilling = False
@@ -210,7 +211,7 @@ class Keeper:
 
     async def _register(self, link: Link, known_version: int) -> None:
         try:
-            await accounts.register(self.engine.shelf, link, known_version)
+            await accounts.register(self.engine.shelf, link, known_version, self.invite)
         except Refusal as error:
             text = f"the relay does not register this account: {error.text}"
             raise LinkDown(text, retry_ms=error.retry_ms, final=error.retry_ms is None) from None

@@ -63,6 +63,9 @@ class Close(IntEnum):
     OVERLOAD = 4004  # too many connections
     INTERNAL = 4005  # the relay's own fault
     LATE_LOGIN = 4006  # a CONNECT whose number is not above the device's last
+    FLOOD = 4007  # went on although it was told to wait
+    PARTIAL = 4008  # a message that had begun did not go on
+    KICKED = 4009  # the operator ended this connection
     PROTOCOL = 4500  # a frame that must not come in this state, or no frame at all
     LOGIN_FAILED = 4501  # CONNECT was refused
     SUPERSEDED = 4502  # a newer login of this device took over
@@ -91,7 +94,7 @@ CODES: Final[dict[Code, CodeInfo]] = {
     Code.EXPIRED: CodeInfo("too old", "make a new one", False),
     Code.TOO_LARGE: CodeInfo("over a limit", "send less at once", False),
     Code.UPGRADE: CodeInfo("no common protocol version", "update the older side", False),
-    Code.PROOF: CodeInfo("proof of work wanted", "solve the puzzle in detail", False),
+    Code.PROOF: CodeInfo("proof of work wanted", "solve the puzzle in detail and send it with the request", False),
     Code.RATE: CodeInfo("too much at once", "wait retry_ms, then retry", True),
     Code.INTERNAL: CodeInfo("the relay made a mistake", "retry; tell the operator if it stays", True),
     Code.DRAINING: CodeInfo("the relay is shutting down or starting", "reconnect after retry_ms", True),
@@ -107,6 +110,9 @@ CLOSES: Final[dict[Close, str]] = {
     Close.OVERLOAD: "too many connections; reconnect later",
     Close.INTERNAL: "the relay made a mistake; reconnect",
     Close.LATE_LOGIN: "a newer login of this device is recorded; reconnect with a higher number",
+    Close.FLOOD: "far too much at once, and again after being told to wait; reconnect after reconnect_ms",
+    Close.PARTIAL: "a message began and did not end in time; reconnect and resume",
+    Close.KICKED: "the operator ended this connection; reconnect after reconnect_ms",
     Close.PROTOCOL: "a frame that the protocol forbids; fix the client",
     Close.LOGIN_FAILED: "the login was refused; the ERR before says why",
     Close.SUPERSEDED: "the same device logged in again elsewhere",

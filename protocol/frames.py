@@ -101,10 +101,10 @@ class ErrDetail(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     reason: UInt = 0
     generation: UInt = 0
-    offset: UInt = 0  # head of the topic, or the stored offset of an id in conflict
+    offset: UInt = 0  # head of the topic, the stored offset of an id in conflict, or (428) the bits of a puzzle
     group: UInt = 0
     fence: UInt = 0
-    hash: Digest = b""  # digest stored under an id in conflict
+    hash: Digest = b""  # digest stored under an id in conflict, or (428) the nonce of a puzzle
 
 
 class Err(Frame, frozen=True, tag=4):

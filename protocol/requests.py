@@ -23,9 +23,15 @@ class Params(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class PublishList(Params, frozen=True):
-    """``devices.publish``: register an account (version 1) or move its device list on. Result: version (int)."""
+    """``devices.publish``: register an account (version 1) or move its device list on. Result: version (int).
+
+    A relay may register by invitation only (403 without ``invite``, the token) or for a proof of work (428: detail says
+    what to solve; ``proof`` is the solution, see ``puzzle``).
+    """
 
     signed: SignedList
+    invite: Token | None = None
+    proof: UInt | None = None
 
 
 class GetLists(Params, frozen=True):

@@ -11,13 +11,21 @@ it signs). Whether that device speaks for ``account`` follows from the account's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Final
 
 from protocol.errors import Close, Code
 from protocol.frames import VERSION, Connect
 from protocol.identity import IdentityError, challenge, check_key, verify_challenge
-from storage.base import Account
+from protocol.limits import RECONNECT_MS_MAX
+from relay import log
+from relay.admission.why import Why
+from relay.bounds import RETRY_MS
+from relay.context import Relay
+from storage.base import Account, Login, Refused, StoreAway
+
+_NO_LOGIN: Final = Login(0, 0)
 
 
 class Verdict(Enum):
@@ -37,6 +45,9 @@ class Judgement:
     code: Code = Code.UNAUTHENTICATED
     close: Close = Close.LOGIN_FAILED
     text: str = ""
+    why: Why | None = None  # for the metrics, where the operator's bounds are the reason
+    login: Login = _NO_LOGIN  # where it is registered
+    refused: Refused | None = None  # by the store, in its own words
 
 
 _FAILED = (
@@ -56,6 +67,31 @@ def is_proven(frame: Connect, cluster: bytes, relay_nonce: bytes) -> bool:
     return verify_challenge(frame.device, message, frame.signature)
 
 
+async def decide(relay: Relay, frame: Connect, nonce: bytes, address: str) -> Judgement:
+    """Look the account up, judge, and record the login. Nothing is awaited after the operator's bounds were read."""
+    proven = is_proven(frame, relay.cluster, nonce)
+    try:
+        (account,) = await relay.store.accounts.get([frame.account])
+        judgement = judge(frame, proven, account, relay.clock_ms())
+        if judgement.verdict is Verdict.REGISTERED:
+            login = await relay.store.accounts.login(frame.account, frame.device, frame.number)
+            if isinstance(login, Refused):
+                return Judgement(Verdict.REFUSED, close=Close.LATE_LOGIN, refused=login)
+            judgement = replace(judgement, login=login)
+    except StoreAway as error:
+        away = Refused(Code.STORE_AWAY, str(error)[:400], retry_ms=RETRY_MS)
+        return Judgement(Verdict.REFUSED, close=Close.INTERNAL, refused=away)
+    is_banned = relay.rules.banned(address, frame.account, frame.device) is not None
+    others = [item for item in relay.registry.of_account(frame.account) if item.device != frame.device]
+    judgement = judge_bounds(judgement, is_banned, len(others), relay.rules.bound(frame.account, "connections"))
+    if judgement.verdict is Verdict.REFUSED:
+        relay.counters.failed_logins += 1
+        log.info("login-refused", address=address, device=frame.device, code=int(judgement.close))
+        if judgement.why is not None:
+            relay.counters.refusals[judgement.why] += 1
+    return judgement
+
+
 def judge(frame: Connect, proven: bool, account: Account | None, now_ms: int) -> Judgement:
     """Decide a login. The caller has looked the account up and checked the signature in any case (equal time)."""
     if frame.version != VERSION:
@@ -72,3 +108,27 @@ def judge(frame: Connect, proven: bool, account: Account | None, now_ms: int) ->
         return Judgement(Verdict.RESTRICTED)
     text = "this device is not on its account's current device list; link it again from another device of the account"
     return Judgement(Verdict.REFUSED, close=Close.REVOKED, text=text)
+
+
+def judge_bounds(judgement: Judgement, is_banned: bool, others: int, most: int) -> Judgement:
+    """What the operator has decided about who has proven to be who they are.
+
+    ``others``: open connections of the account's other devices; ``most``: how many connections it may have.
+    """
+    if judgement.verdict is Verdict.REFUSED:
+        return judgement
+    if is_banned:
+        text = "the operator of this relay does not serve you; ask there"
+        return Judgement(Verdict.REFUSED, 0, Code.FORBIDDEN, Close.BANNED, text, Why.BANNED)
+    if others >= most:
+        text = f"{others} connections of this account are open; close some"
+        return Judgement(Verdict.REFUSED, 0, Code.RATE, Close.OVERLOAD, text, Why.CONNECTIONS)
+    return judgement
+
+
+def refusal(judgement: Judgement) -> Refused:
+    """What a refused login is answered; only too many connections are worth another try."""
+    if judgement.refused is not None:
+        return judgement.refused
+    retry_ms = RECONNECT_MS_MAX if judgement.code is Code.RATE else None
+    return Refused(judgement.code, judgement.text, retry_ms=retry_ms)

@@ -27,8 +27,10 @@ class ConfigError(Exception):
     """A setting cannot be used; the text names where it stands and what to write instead."""
 
 
-def _setting(default: Setting, doc: str, low: int | None = None, high: int | None = None) -> Any:
-    return field(default=default, metadata={"doc": doc, "low": low, "high": high})
+def _setting(
+    default: Setting, doc: str, low: int | None = None, high: int | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,37 @@ class Settings:
     blob_quota_bytes: int = _setting(1 << 30, "bytes of files an account may have stored; 0: as the disk allows", 0)
     database_bytes_max: int = _setting(0, "size of the database; beyond it messages get 504; 0: as the disk allows", 0)
 
-    publishes_per_s: int = _setting(2000, "stored messages a connection may send each second", 1, 10_000_000)
-    ephemerals_per_s: int = _setting(50, "ephemeral messages (typing and the like) of a connection", 1, 10_000_000)
-    requests_per_s: int = _setting(100, "requests and subscribe frames of a connection", 1, 10_000_000)
+    publishes_per_s: int = _setting(L.PUBLISHES_PER_S, "stored messages a device may send each second", 1, 10_000_000)
+    ephemerals_per_s: int = _setting(
+        L.EPHEMERALS_PER_S, "ephemeral messages (typing and the like) of a device", 1, 10_000_000
+    )
+    requests_per_s: int = _setting(L.REQUESTS_PER_S, "requests and subscribe frames of a device", 1, 10_000_000)
+    bytes_per_s: int = _setting(L.BYTES_PER_S, "bytes that a device may send", L.BYTES_PER_S_MIN, 1 << 34)
+    account_share: int = _setting(L.ACCOUNT_SHARE, "an account may do what so many devices may", 1, 100_000)
+    address_share: int = _setting(L.ADDRESS_SHARE, "and a network address what so many devices may", 1, 100_000)
+    connects_per_s: int = _setting(L.CONNECTS_PER_S, "new connections from one network address", 1, 1_000_000)
+    meters_max: int = _setting(10_000, "devices, accounts and addresses each whose rates are kept", 100, 10_000_000)
+    connections_per_account_max: int = _setting(
+        L.CONNECTIONS_PER_ACCOUNT, "open connections of one account", 1, 1_000_000
+    )
+    key_packages_max: int = _setting(L.KEY_PACKAGES_MAX, "one-time key packages of a device", 0, L.KEY_PACKAGES_MAX)
+    topics_per_day: int = _setting(L.TOPICS_PER_DAY, "conversations that an account may found", 1, 1_000_000)
+    registration: str = _setting(
+        "open", "who may register: open, invite, proof-of-work (an invitation does as well) or closed",
+        choices=("open", "invite", "proof-of-work", "closed"),
+    )  # fmt: skip
+    proof_bits: int = _setting(
+        L.PROOF_BITS, "difficulty of the proof of work: 2 to this power hashes, 20 is about a second", 1,
+        L.PROOF_BITS_MAX,
+    )  # fmt: skip
 
     handshake_ms: int = _setting(L.HANDSHAKE_MS, "TCP accept to websocket open", 100, 600_000)
+    frame_ms: int = _setting(L.FRAME_MS, "a message that has begun may pause this long", 100, 600_000)
     stalled_ms: int = _setting(L.STALLED_MS, "a socket that takes nothing this long is closed", 1000, 600_000)
     drain_ms: int = _setting(L.DRAIN_MS, "SIGTERM to exit at the latest", 1000, 600_000)
     retention_ms: int = _setting(0, "bodies of messages older than this are removed; 0: kept for ever", 0)
     retention_every_ms: int = _setting(3_600_000, "how often retention runs", 1000, 86_400_000)
-    log_level: str = _setting("info", "debug, info, warning or error")
+    log_level: str = _setting("info", "debug, info, warning or error", choices=("debug", "info", "warning", "error"))
 
     def insecure(self) -> tuple[str, ...]:
         """Sentences about settings that are dangerous in public; empty when there are none."""
@@ -176,8 +199,11 @@ def _checked(key: str, value: Any, where: str) -> Setting:
     if isinstance(value, int) and ((low is not None and value < low) or (high is not None and value > high)):
         bounds = f"between {low} and {high}" if high is not None else f"at least {low}"
         raise ConfigError(f"{where}: '{key}' must be {bounds}, not {value}")
-    if key == "log_level" and value not in ("debug", "info", "warning", "error"):
-        raise ConfigError(f"{where}: 'log_level' is debug, info, warning or error, not {value!r}")
+    choices = item.metadata["choices"]
+    if choices and value not in choices:
+        near = difflib.get_close_matches(value, choices, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ConfigError(f"{where}: '{key}' is {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}{hint}")
     return value  # type: ignore[no-any-return]
 
 

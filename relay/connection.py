@@ -20,17 +20,25 @@ from protocol.requests import LoginResult
 from protocol.session import Session
 from protocol.transitions import Side, State
 from relay import auth, log, router
+from relay.admission.buckets import Kind
+from relay.admission.gate import Wait
+from relay.admission.why import Why
 from relay.bounds import DRAIN_RECONNECT_MS, REQUEST_BYTES_MAX, RETRY_MS
 from relay.catchup import Catchup
 from relay.context import Relay
 from relay.delivery_service import Answer, DeliveryService
 from relay.hub import Subscription
-from relay.rates import TokenBucket
+from relay.registry import ConnectionStatistics
 from relay.seam import Peer
 from relay.subscribe import Subscriptions
-from storage.base import Refused, StoreAway
+from storage.base import Append, Refused
 
 _ANONYMOUS = bytes(L.KEY_BYTES)
+ANSWERED = (F.Pub, F.Sub, F.Req, F.Connect, F.Bye)  # have rates of their own, or come once
+RECONNECT_MS = {
+    Close.RESTART: DRAIN_RECONNECT_MS, Close.FLOOD: L.FLOOD_RECONNECT_MS, Close.KICKED: L.KICK_RECONNECT_MS,
+    Close.OVERLOAD: L.RECONNECT_MS_MAX,
+}  # fmt: skip
 _CLOSE_UNSUPPORTED = 1003  # RFC 6455 section 7.4.1: a type of data that cannot be accepted
 
 
@@ -61,13 +69,15 @@ class Connection:
         )
         self._subscriptions = Subscriptions(self, relay.store.topics, relay.hubs, self._catchup, self._settings)
         self._publisher = router.Publisher(relay, self)
-        self._publishes = _bucket(self._settings.publishes_per_s, now_ms)
-        self._ephemerals = _bucket(self._settings.ephemerals_per_s, now_ms)
-        self._asks = _bucket(self._settings.requests_per_s, now_ms)
+        self._gate = relay.rules.gate(peer.address)
+        self._since_ms = relay.clock_ms()
         relay.registry.opened(self)
         relay.counters.accepted += 1
         self.send(relay.info(self._nonce))
         relay.wheel.add(self)
+        if relay.rules.banned(peer.address) is not None:
+            self._count(Why.BANNED)
+            self._bye(Close.BANNED)
 
     def _spawn(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         self._relay.spawn(name, run, self.failed)
@@ -133,7 +143,7 @@ class Connection:
         """ERR, unless no reply was asked for."""
         self._relay.counters.errors[refusal.code] += 1
         if rid:
-            self.send(_err(rid, refusal))
+            self.send(router.err(rid, refusal))
 
     def bye(self, close: Close, text: str | None = None) -> None:
         """Say goodbye and close."""
@@ -143,6 +153,18 @@ class Connection:
     def backlog(self) -> int:
         """Subscriptions behind the head."""
         return len(self._catchup)
+
+    @property
+    def nonce(self) -> bytes:
+        """The relay's nonce of this connection, as INFO named it."""
+        return self._nonce
+
+    def statistics(self) -> ConnectionStatistics:
+        """Numbers now."""
+        return ConnectionStatistics(
+            self._since_ms, len(self._subscriptions), self.backlog, self._publisher.inflight, len(self._requests),
+            self.peer.buffered_bytes,
+        )  # fmt: skip
 
     def announce(self) -> None:
         """Say that something about the relay has changed (draining)."""
@@ -165,7 +187,7 @@ class Connection:
         if self._is_gone:
             return
         self._relay.counters.closes[close] += 1
-        reconnect_ms = DRAIN_RECONNECT_MS if close is Close.RESTART else L.RECONNECT_MS_MIN
+        reconnect_ms = RECONNECT_MS.get(close, L.RECONNECT_MS_MIN)
         text = text or CLOSES[close]
         goodbye = self.session.send(F.Bye(close, text, reconnect_ms if may_reconnect(close) else -1))
         self._release()
@@ -184,7 +206,9 @@ class Connection:
     # -- receiving -----------------------------------------------------------------------------------------------------
     def _receive(self, data: bytes) -> None:
         try:
-            frames = self.session.receive(data, self._relay.tick_ms())
+            now_ms = self._relay.tick_ms()
+            self._gate.receive(len(data), now_ms)
+            frames = self.session.receive(data, now_ms)
         except RemoteProtocolError as error:
             self._relay.counters.errors[error.code] += 1
             if error.fatal:
@@ -205,6 +229,8 @@ class Connection:
 
     def _take(self, frame: F.AnyFrame) -> None:
         """Handle a frame now, or after the login that is being decided (the session bounds what may wait)."""
+        if not isinstance(frame, ANSWERED) and self._wait(Kind.OTHER) is not None:
+            return  # dropped: nobody waits for an answer, and an ACK may be lost
         if isinstance(frame, F.Ping):
             self.send(F.Pong(frame.t))
         elif isinstance(frame, F.Connect):
@@ -234,28 +260,14 @@ class Connection:
 
     # -- login ---------------------------------------------------------------------------------------------------------
     async def _login(self, frame: F.Connect) -> None:
-        proven = auth.is_proven(frame, self._relay.cluster, self._nonce)
-        try:
-            (account,) = await self._relay.store.accounts.get([frame.account])
-            judgement = auth.judge(frame, proven, account, self._relay.clock_ms())
-            number = key_packages = 0
-            if judgement.verdict is auth.Verdict.REGISTERED:
-                login = await self._relay.store.accounts.login(frame.account, frame.device, frame.number)
-                if isinstance(login, Refused):
-                    self._refuse_login(frame.rid, login, Close.LATE_LOGIN)
-                    return
-                number, key_packages = login.number, login.key_packages
-        except StoreAway as error:
-            self._refuse_login(frame.rid, Refused(Code.STORE_AWAY, str(error)[:400], retry_ms=RETRY_MS), Close.INTERNAL)
-            return
+        judgement = await auth.decide(self._relay, frame, self._nonce, self.peer.address)
+        if judgement.verdict is auth.Verdict.REFUSED:
+            self._refuse_login(frame.rid, auth.refusal(judgement), judgement.close)
         if self._is_gone:
             return
-        if judgement.verdict is auth.Verdict.REFUSED:
-            self._relay.counters.failed_logins += 1
-            log.info("login-refused", address=self.peer.address, device=frame.device, code=int(judgement.close))
-            self._refuse_login(frame.rid, Refused(judgement.code, judgement.text), judgement.close)
-            return
+        number, key_packages = judgement.login.number, judgement.login.key_packages
         self.account, self.device, self.login_number = frame.account, frame.device, frame.number
+        self.bounds_changed()
         self._relay.counters.logins += 1
         self.peer.login_decided_nowait()
         if number and not self.registered(number):
@@ -267,10 +279,16 @@ class Connection:
         for held in waiting:
             self._handle(held)
 
+    def bounds_changed(self, *, anew: bool = False) -> None:
+        """The account is known now, or (``anew``) its bounds are others than before."""
+        rules = self._relay.rules
+        rules.admit(self._gate, self.account, self.device, anew=anew)
+        self._subscriptions.most = rules.bound(self.account, "subscriptions")
+
     def _refuse_login(self, rid: int, refusal: Refused, close: Close) -> None:
         if not self._is_gone:
             self._relay.counters.errors[refusal.code] += 1
-            self.send(_err(rid, refusal))
+            self.send(router.err(rid, refusal))
             self._bye(close, refusal.text)
 
     def registered(self, login: int) -> bool:
@@ -281,28 +299,56 @@ class Connection:
 
     # -- PUB -----------------------------------------------------------------------------------------------------------
     def _publish(self, frame: F.Pub) -> None:
-        bucket = self._ephemerals if frame.flags & F.Flag.EPHEMERAL else self._publishes
-        if not self._may_go_on(frame.rid, bucket):
+        kind = Kind.EPHEMERAL if frame.flags & F.Flag.EPHEMERAL else Kind.PUBLISH
+        if not self._may_go_on(frame.rid, kind):
             return
         facts = router.Facts(self.account, self.device, self.login, self.is_registered)
         now_ms = self._relay.clock_ms()
-        self._publisher.act(frame, router.decide(frame, facts, now_ms), now_ms)
+        action = router.decide(frame, facts, now_ms)
+        if isinstance(action, Append) and action.create is not None:
+            wait = self._gate.found(self._relay.tick_ms())
+            if wait is not None:
+                self._refuse_rate(frame.rid, wait)
+                return
+        self._publisher.act(frame, action, now_ms)
 
-    def _may_go_on(self, rid: int, bucket: TokenBucket) -> bool:
+    def founded_nothing(self) -> None:
+        """A conversation was refused, or it was founded before: it does not count."""
+        self._gate.founded_nothing()
+
+    def _wait(self, kind: Kind) -> Wait | None:
+        """Whether a frame comes too early. One who goes on all the same for too long is cut off."""
+        wait = self._gate.take(kind, self._relay.tick_ms())
+        if wait is not None:
+            self._count(wait.why)
+            if self._gate.is_flooding and not self.is_over:
+                self._count(Why.FLOOD)
+                log.info("flood", address=self.peer.address, account=self.account, device=self.device)
+                self._bye(Close.FLOOD)
+        return wait
+
+    def _count(self, why: Why) -> None:
+        self._relay.counters.refusals[why] += 1
+
+    def _refuse_rate(self, rid: int, wait: Wait) -> None:
+        if wait.why is Why.TOPICS:
+            self._count(wait.why)
+        self.refuse(rid, Refused(Code.RATE, wait.text, retry_ms=wait.ms))
+
+    def _may_go_on(self, rid: int, kind: Kind) -> bool:
         """Neither draining nor too fast; otherwise ERR was sent."""
         if self._relay.is_draining:
             text = "the relay is restarting; retry with the same id after reconnecting"
             self.refuse(rid, Refused(Code.DRAINING, text, retry_ms=DRAIN_RECONNECT_MS))
             return False
-        wait_ms = bucket.take(self._relay.tick_ms())
-        if wait_ms:
-            self.refuse(rid, Refused(Code.RATE, "too many of these from this connection; wait", retry_ms=wait_ms))
-            return False
-        return True
+        wait = self._wait(kind)
+        if wait is not None:
+            self._refuse_rate(rid, wait)
+        return wait is None
 
     # -- SUB, REQ ------------------------------------------------------------------------------------------------------
     def _queue_request(self, frame: F.Sub | F.Req) -> None:
-        if not self._may_go_on(frame.rid, self._asks):
+        if not self._may_go_on(frame.rid, Kind.REQUEST):
             return
         size = len(frame.params) if isinstance(frame, F.Req) else 0
         over = self._request_bytes + size > REQUEST_BYTES_MAX and bool(self._requests)
@@ -352,17 +398,3 @@ class Connection:
     def on_ended(self, subscription: Subscription) -> None:
         """Forget a subscription that has left its hub."""
         self._subscriptions.forget(subscription)
-
-
-def _bucket(per_s: int, now_ms: int) -> TokenBucket:
-    """A rate with two seconds of it saved up."""
-    return TokenBucket(per_s, 2 * per_s, now_ms)
-
-
-def _err(rid: int, refusal: Refused) -> F.Err:
-    detail = None
-    if refusal.reason or refusal.generation or refusal.offset or refusal.fence or refusal.hash:
-        detail = F.ErrDetail(
-            refusal.reason, refusal.generation, refusal.offset, refusal.group, refusal.fence, refusal.hash
-        )
-    return F.Err(rid, refusal.code, refusal.text, refusal.retry_ms, detail)

@@ -14,6 +14,8 @@ from protocol.identity import open_signed
 from protocol.ids import Entropy
 from protocol.limits import MESSAGE_BYTES_MAX
 from protocol.requests import DevicesChanged
+from relay import log
+from relay.admission.rules import Rules
 from relay.boundary import Boundary
 from relay.broker.base import Broker
 from relay.config import Settings
@@ -23,7 +25,7 @@ from relay.pending import Pending
 from relay.registry import Registry
 from relay.tickets import Tickets
 from relay.wheel import Wheel
-from storage.base import Entry, Store
+from storage.base import Entry, Freed, Store
 
 FLAG_DRAINING = 1
 
@@ -43,6 +45,7 @@ class Relay:
         self.tick_ms = tick_ms
         self.entropy = entropy
         self.counters = Counters()
+        self.rules = Rules(settings, store.admission, clock_ms)
         self.registry = Registry()
         self.wheel = Wheel(tick_ms())
         self.hubs = Hubs(settings, store.topics, broker, self.counters, self.spawn)
@@ -80,6 +83,14 @@ class Relay:
         )
         flags = FLAG_DRAINING if self.is_draining else 0
         return Info((VERSION,), self.cluster, nonce, (), limits, self.clock_ms(), flags)
+
+    async def retain(self, before_ms: int) -> Freed:
+        """One run of retention. Raises ``StoreAway``."""
+        freed = await self.store.topics.retain(before_ms, self.clock_ms())
+        if freed.entries:
+            self.hubs.forget_frames()
+        log.info("retention", entries=freed.entries, bytes=freed.bytes, blobs=freed.blobs, blob_bytes=freed.blob_bytes)
+        return freed
 
     def committed(self, entry: Entry) -> None:
         """An entry is durable: hand it to its followers, and act on new device lists."""

@@ -58,6 +58,11 @@ class Counters:
     blob_bytes_in: int = 0
     blob_bytes_out: int = 0
     failures: int = 0  # bugs caught at a boundary
+    sent_away: int = 0  # connections ended by a ban or a kick
+    invited: int = 0  # accounts registered with an invitation
+    admin: int = 0  # requests of the operator that were carried out
+    refused_admin: int = 0  # requests to the admin interface without the right token
+    refusals: Counter[str] = field(default_factory=Counter)  # by admission.Why
     errors: Counter[int] = field(default_factory=Counter)  # ERR frames by code
     closes: Counter[int] = field(default_factory=Counter)  # BYE frames by code
     publish_ms: Histogram = field(default_factory=Histogram)  # PUB read to OK sent

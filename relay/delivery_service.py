@@ -19,7 +19,9 @@ from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason, RemoteProtocolError
 from protocol.frames import Evt, Frame, Req, SubResult
 from protocol.identity import DeviceList, IdentityError
-from protocol.limits import BLOB_RESERVE_BYTES, KEY_PACKAGES_LOW, LIST_TOPICS_MAX, MESSAGE_BYTES_MAX
+from protocol.limits import BLOB_RESERVE_BYTES, KEY_PACKAGES_LOW, KEY_PACKAGES_MAX, LIST_TOPICS_MAX, MESSAGE_BYTES_MAX
+from protocol.puzzle import Puzzle
+from relay.admission import registration
 from relay.bounds import CLAIM_DEVICES_MAX, RETRY_MS
 from relay.context import Relay
 from relay.parcels import Parcels
@@ -39,6 +41,9 @@ class Client(Protocol):
     is_registered: bool
     peer: Peer
     login_number: int
+
+    @property
+    def nonce(self) -> bytes: ...
 
     def send(self, frame: Frame) -> None: ...
 
@@ -90,12 +95,16 @@ class DeliveryService:
         refusal = self._judge_list(client, params.signed, devices, known)
         if refusal is not None:
             return refusal
+        invite = self._invite_of(client, params) if known is None else b""
+        if isinstance(invite, Refused):
+            return invite
         outcome = await self._store.accounts.publish_list(
             devices.account, devices.version, params.signed, devices.expires_ms,
-            [device.key for device in devices.devices], devices.service, client.device,
+            [device.key for device in devices.devices], devices.service, client.device, invite,
         )  # fmt: skip
         if isinstance(outcome, Refused):
             return outcome
+        self._relay.counters.invited += bool(invite) and not outcome.duplicate
         if not client.is_registered and devices.device(client.device) is not None:
             login = await self._store.accounts.login(client.account, client.device, client.login_number)
             if isinstance(login, Refused):
@@ -108,6 +117,17 @@ class DeliveryService:
                 self._relay.committed(entry)
 
         return Answer(encode_struct(devices.version), tell)
+
+    def _invite_of(self, client: Client, params: R.PublishList) -> bytes | Refused:
+        """Hash of the invitation that registering uses up; empty: it needs none."""
+        settings = self._relay.settings
+        puzzle = Puzzle(self._relay.cluster, client.account, client.nonce, settings.proof_bits)
+        judged = registration.judge(settings.registration, puzzle, params.invite, params.proof)
+        if isinstance(judged, registration.Welcome):
+            return judged.invite
+        why, refusal = judged
+        self._relay.counters.refusals[why] += 1
+        return refusal
 
     def _judge_list(self, client: Client, signed: bytes, devices: DeviceList, known: Account | None) -> Refused | None:
         now_ms = self._relay.clock_ms()
@@ -148,7 +168,10 @@ class DeliveryService:
     # -- key packages --------------------------------------------------------------------------------------------------
     async def put_key_packages(self, client: Client, params: R.PutKeyPackages) -> Answer | Refused:
         """``keypackages.put``"""
-        count = await self._store.key_packages.put(client.account, client.device, params.packages, params.last_resort)
+        most = min(self._relay.rules.bound(client.account, "key_packages"), KEY_PACKAGES_MAX)
+        count = await self._store.key_packages.put(
+            client.account, client.device, params.packages, params.last_resort, most
+        )
         return Answer(encode_struct(count))
 
     async def claim_key_packages(self, client: Client, params: R.ClaimKeyPackages) -> Answer | Refused:

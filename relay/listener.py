@@ -13,7 +13,7 @@ import re
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -21,10 +21,11 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
 from protocol import limits as L
-from protocol.errors import Close
+from protocol.errors import CLOSES, Close
 from protocol.frames import SUBPROTOCOL
 from relay import bounds as B
 from relay import log
+from relay.admission.why import Why
 from relay.config import Settings
 from relay.counters import Counters
 from relay.seam import Accept, Handler
@@ -35,6 +36,8 @@ _HOST: Final = re.compile(rb"(?im)^host:[ \t]*([^\r\n]*?)[ \t]*\r?$")
 _NOTSENT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
 _QUEUE: Final = 4  # whole messages between trio-websocket and us
 _RECEIVE_BYTES: Final = 16 * 1024
+_TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -65,12 +68,14 @@ class Listener:
     def __init__(
         self, settings: Settings, accept: Accept, counters: Counters, tls: ssl.SSLContext | None = None,
         http: HttpService | None = None,
+        may_connect: Callable[[str, int], bool] = lambda address, now_ms: True,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._accept = accept
         self._counters = counters
         self._tls = tls
         self._http = http
+        self._may_connect = may_connect
         self._addresses: Counter[str] = Counter()
         self._peers: set[SocketPeer] = set()
 
@@ -82,12 +87,9 @@ class Listener:
     async def run(self, stream: trio.abc.Stream) -> None:
         """One connection, from TCP accept to the end."""
         address = _address_of(stream)
-        full = (
-            len(self._peers) >= self._settings.connections_max
-            or self._addresses[address] >= self._settings.connections_per_address_max
-        )
-        if full:
-            await self._turn_away(stream, address)
+        why = self._refusal(address)
+        if why is not None:
+            await self._turn_away(stream, address, why)
             return
         if isinstance(stream, trio.SocketStream) and _NOTSENT is not None:
             stream.setsockopt(socket.IPPROTO_TCP, _NOTSENT, B.KERNEL_BYTES_MAX)
@@ -101,25 +103,45 @@ class Listener:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
+            if peer.oversize:
+                self._counters.refusals[Why.OVERSIZE] += 1
             if peer.handler is not None:
                 peer.handler.on_closed()
             await trio.aclose_forcefully(stream)
 
-    async def _turn_away(self, stream: trio.abc.Stream, address: str) -> None:
+    def _refusal(self, address: str) -> Why | None:
+        settings = self._settings
+        if len(self._peers) >= settings.connections_max:
+            return Why.CONNECTIONS
+        if self._addresses.get(address, 0) >= settings.connections_per_address_max:
+            return Why.CONNECTIONS
+        return None if self._may_connect(address, int(trio.current_time() * 1000)) else Why.ADDRESS_CONNECTS
+
+    def sweep(self, now_ms: int) -> None:
+        """Send those away whose message began and does not go on; called about once a second."""
+        for peer in list(self._peers):
+            if peer.watch.is_overdue(now_ms) and not peer.closing.is_set():
+                self._counters.refusals[Why.PARTIAL] += 1
+                self._counters.closes[Close.PARTIAL] += 1
+                log.debug("partial", address=peer.address)
+                peer.close_nowait(Close.PARTIAL, CLOSES[Close.PARTIAL])
+
+    async def _turn_away(self, stream: trio.abc.Stream, address: str, why: Why) -> None:
         self._counters.refused_handshakes += 1
-        log.debug("turned-away", address=address)
-        with trio.move_on_after(B.CLOSE_MS / 1000):
-            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                await stream.send_all(_FULL)
+        self._counters.refusals[why] += 1
+        log.debug("turned-away", address=address, why=why)
+        await _answer(stream, _FULL)
         await trio.aclose_forcefully(stream)
 
     async def _run(self, stream: trio.abc.Stream, peer: SocketPeer) -> None:
         head: bytes | None = None
         deadline = trio.current_time() + self._settings.handshake_ms / 1000
-        with trio.move_on_at(deadline):
+        with trio.move_on_at(deadline) as looking:
             head = await self._secure_and_look(stream, peer)
         if head is None:
             self._counters.refused_handshakes += 1
+            if looking.cancelled_caught and self._tls is None:
+                await _answer(stream, _TIMEOUT)
             return
         if self._http is not None and self._http.wants(head):
             await self._http.serve(peer.stream, head)
@@ -131,6 +153,7 @@ class Listener:
                 await self._handshake(nursery, peer)
             if peer.websocket is None:
                 self._counters.refused_handshakes += 1
+                peer.answer_nowait(_TIMEOUT)
             else:
                 await self._converse(peer, peer.websocket)
             if peer.is_stalled:
@@ -194,6 +217,13 @@ class Listener:
             nursery.start_soon(_end_after_closing, peer)
             await peer.ended.wait()
             nursery.cancel_scope.cancel()
+
+
+async def _answer(stream: trio.abc.Stream, response: bytes) -> None:
+    """Say something to who is turned away, if that goes at once."""
+    with trio.move_on_after(B.CLOSE_MS / 1000):
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await stream.send_all(response)
 
 
 async def _request(nursery: trio.Nursery, peer: SocketPeer) -> WebSocketRequest | None:
@@ -260,6 +290,9 @@ def refuse_request(
     origin = values.get(b"origin")
     if origin is not None and not _may_connect(origin, values.get(b"host", b""), origins):
         return 403, "this web origin may not connect; its operator can add it to 'origins'"
+    key = values.get(b"sec-websocket-key")
+    if key is not None and not _KEY.fullmatch(key):
+        return 400, "Sec-WebSocket-Key must be 16 bytes in base64 (RFC 6455, section 4.1)"
     if SUBPROTOCOL not in subprotocols:
         return 400, f"the websocket subprotocol must be {SUBPROTOCOL}"
     return None

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from protocol.errors import Close, Code
+from relay.admission.why import Why
 from relay.counters import BUCKETS_MS, Histogram
 from relay.node import Node
 
@@ -33,6 +34,10 @@ _COUNTERS = {
     "blobs_got": "blobs read over HTTP, whole or in part",
     "blob_bytes_in": "bytes of blobs uploaded over HTTP",
     "blob_bytes_out": "bytes of blobs read over HTTP",
+    "sent_away": "connections ended by a ban or by the operator",
+    "invited": "accounts registered with an invitation",
+    "admin": "requests of the operator that were carried out",
+    "refused_admin": "requests to the admin interface without the right token",
     "failures": "bugs caught at a boundary; look for 'failed' in the log",
 }
 
@@ -59,6 +64,10 @@ class NodeCollector(Collector):
         for code in Code:
             errors.add_metric([str(int(code))], counters.errors[code])
         yield errors
+        refusals = CounterMetricFamily("chappe_refusals", "defence: refused or cut off, by reason", labels=["reason"])
+        for why in Why:
+            refusals.add_metric([why.value], counters.refusals[why])
+        yield refusals
         closes = CounterMetricFamily("chappe_closes", "connections ended by the relay, by close code", labels=["code"])
         for close in Close:
             closes.add_metric([str(int(close))], counters.closes[close])
@@ -81,6 +90,9 @@ class NodeCollector(Collector):
             "store_commit_p99_ms": ("commit latency, 99th percentile", now.store.commit_ms_p99),
             "broker_connected": ("link to the other relays", now.broker.connected),
             "broker_dropped": ("announcements that were lost", now.broker.dropped),
+            "bans": ("bans in force", now.rules.bans),
+            "quotas": ("bounds of single accounts", now.rules.quotas),
+            "meters": ("devices, accounts and addresses whose rates are kept", now.rules.meters),
             "insecure_settings": ("settings that are dangerous in public", len(self._node.insecure)),
             "draining": ("this relay is ending", now.is_draining),
         }

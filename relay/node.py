@@ -20,6 +20,7 @@ import trio
 from protocol.ids import Entropy
 from relay import bounds as B
 from relay import log
+from relay.admission.rules import RulesStatistics
 from relay.blobs import BlobService
 from relay.broker.base import Broker, BrokerStatistics
 from relay.config import ConfigError, Settings
@@ -46,6 +47,7 @@ class NodeStatistics:
     store: StoreStatistics
     broker: BrokerStatistics
     connections: int
+    rules: RulesStatistics
     inflight: int
     backlog: int  # subscriptions behind the head
     is_draining: bool
@@ -96,7 +98,7 @@ class Node:
         connections = self.connections()
         return NodeStatistics(
             self.listener.statistics(), self.relay.hubs.statistics(), self.relay.store.statistics(),
-            self.relay.broker.statistics(), len(connections), self.relay.pending.count,
+            self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(), self.relay.pending.count,
             sum(c.backlog for c in connections), self.relay.is_draining,
         )  # fmt: skip
 
@@ -144,11 +146,14 @@ async def open_node(
     """A relay over an open store and broker, not listening yet. Everything ends with the block."""
     async with trio.open_nursery() as nursery:
         relay = Relay(settings, store, broker, nursery, cluster, clock_ms, trio_tick_ms, entropy)
-        listener = Listener(settings, make_accept(relay), relay.counters, _tls(settings), BlobService(relay))
+        await relay.rules.load()
+        listener = Listener(
+            settings, make_accept(relay), relay.counters, _tls(settings), BlobService(relay), relay.rules.may_connect
+        )
         node = Node(relay, listener, nursery)
         for sentence in node.insecure:
             log.warning("insecure", why=sentence)
-        nursery.start_soon(_turn_wheel, relay)
+        nursery.start_soon(_turn_wheel, relay, listener)
         nursery.start_soon(_retain, relay)
         try:
             yield node
@@ -156,10 +161,11 @@ async def open_node(
             nursery.cancel_scope.cancel()
 
 
-async def _turn_wheel(relay: Relay) -> None:
+async def _turn_wheel(relay: Relay, listener: Listener) -> None:
     while True:
         await trio.sleep(BUCKET_MS / 1000)
         relay.wheel.turn(relay.tick_ms())
+        listener.sweep(relay.tick_ms())
 
 
 async def _retain(relay: Relay) -> None:
@@ -168,18 +174,11 @@ async def _retain(relay: Relay) -> None:
     Where messages are kept for ever, their time to live still ends, and uploads that nothing names still go.
     """
     while True:
-        now_ms = relay.clock_ms()
-        before_ms = now_ms - relay.settings.retention_ms if relay.settings.retention_ms else 0
+        before_ms = relay.clock_ms() - relay.settings.retention_ms if relay.settings.retention_ms else 0
         try:
-            freed = await relay.store.topics.retain(before_ms, now_ms)
+            await relay.retain(before_ms)
         except StoreAway as error:
             log.warning("retention-skipped", why=str(error))
-        else:
-            if freed.entries:
-                relay.hubs.forget_frames()
-            log.info(
-                "retention", entries=freed.entries, bytes=freed.bytes, blobs=freed.blobs, blob_bytes=freed.blob_bytes
-            )
         await trio.sleep(relay.settings.retention_every_ms / 1000)
 
 

@@ -1,7 +1,8 @@
-"""Health and metrics over HTTP, for machines that watch: loopback by default, no login, GET only.
+"""Health and metrics over HTTP, for machines that watch: loopback by default, no login, GET only. And the admin verbs.
 
 ``/healthz``: the event loop turns. ``/readyz``: 200 where clients are served, else 503, with the reasons, the state of
-the store and the insecure settings as JSON. ``/metrics``: see ``relay.metrics``.
+the store and the insecure settings as JSON. ``/metrics``: see ``relay.metrics``. ``POST /admin/VERB`` needs the token
+of DATA/admin.token with every request: see ``relay.admin``. The public listener knows none of these paths.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import h11
 import trio
 
 from relay import bounds as B
+from relay.admin import Admin
 from relay.node import Node
 
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+ADMIN_PATH: Final = b"/admin/"
 Answer = tuple[int, str, bytes]  # status, content type, body
 
 
@@ -63,23 +66,31 @@ def readiness(node: Node) -> dict[str, object]:
     }
 
 
-async def serve_request(node: Node, stream: trio.abc.Stream) -> None:
+async def serve_request(node: Node, stream: trio.abc.Stream, admin: Admin | None = None) -> None:
     """One request, one answer, closed: monitoring needs no more, and nothing stays open."""
-    with trio.move_on_after(B.OPS_MS / 1000), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-        try:
-            await _serve_request(node, stream)
-        finally:
-            await trio.aclose_forcefully(stream)
+    with trio.move_on_after(B.OPS_MS / 1000) as limit:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            try:
+                await _serve_request(node, stream, admin, limit)
+            finally:
+                await trio.aclose_forcefully(stream)
 
 
-async def _serve_request(node: Node, stream: trio.abc.Stream) -> None:
+async def _serve_request(node: Node, stream: trio.abc.Stream, admin: Admin | None, limit: trio.CancelScope) -> None:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=B.OPS_REQUEST_BYTES_MAX)
     request: h11.Request | None = None
     try:
         request = await _request(connection, stream)
         if request is None:
             return
-        status, kind, body = answer(node, request.method, request.target)
+        if admin is not None and request.target.startswith(ADMIN_PATH):
+            asked = await _body(connection, stream)
+            limit.deadline = trio.current_time() + B.ADMIN_MS / 1000  # retention may have much to do
+            verb = request.target[len(ADMIN_PATH) :].decode("ascii", "replace")
+            status, reply = await admin.answer(request.method, verb, _token_of(request), asked)
+            kind, body = _JSON, reply
+        else:
+            status, kind, body = answer(node, request.method, request.target)
     except h11.RemoteProtocolError as error:
         status, kind, body = error.error_status_hint, "text/plain", b"not a request that this port understands\n"
     headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close")]
@@ -97,3 +108,25 @@ async def _request(connection: h11.Connection, stream: trio.abc.Stream) -> h11.R
         if event is not h11.NEED_DATA:
             return None
         connection.receive_data(bytes(await stream.receive_some(B.OPS_REQUEST_BYTES_MAX)))
+
+
+async def _body(connection: h11.Connection, stream: trio.abc.Stream) -> bytes:
+    """The body of a request. Raises ``h11.RemoteProtocolError`` where it is over the bound."""
+    body = b""
+    while True:
+        event = connection.next_event()
+        if isinstance(event, h11.Data):
+            body += bytes(event.data)
+            if len(body) > B.OPS_REQUEST_BYTES_MAX:
+                raise h11.RemoteProtocolError("too large", error_status_hint=413)
+        elif event is h11.NEED_DATA:
+            connection.receive_data(bytes(await stream.receive_some(B.OPS_REQUEST_BYTES_MAX)))
+        else:
+            return body
+
+
+def _token_of(request: h11.Request) -> str:
+    for name, value in request.headers:
+        if name == b"authorization" and value.startswith(b"Bearer "):
+            return value[7:].decode("ascii", "replace")
+    return ""

@@ -22,3 +22,7 @@ class TokenBucket:
             self._tokens -= tokens
             return 0
         return max(1, int((tokens - self._tokens) / self._per_ms) + 1)
+
+    def give(self, tokens: float = 1.0) -> None:
+        """Put back what was taken for nothing; never more than ``burst`` is saved up."""
+        self._tokens = min(self._burst, self._tokens + tokens)

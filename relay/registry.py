@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 
 from protocol.errors import Close
 from protocol.frames import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatistics:
+    """What an operator is told about a connection."""
+
+    since_ms: int  # wall-clock time of its websocket's opening
+    subscriptions: int
+    backlog: int  # of them behind the head
+    inflight: int  # PUBs that wait for their commit
+    requests: int  # that wait
+    buffered_bytes: int  # that the socket has not taken
 
 
 class Online(Protocol):

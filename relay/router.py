@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason, RemoteProtocolError
-from protocol.frames import FLAGS_PUBLISHABLE, AccessChange, Flag, Msg, Pub, PubResult, Role
+from protocol.frames import FLAGS_PUBLISHABLE, AccessChange, Err, ErrDetail, Flag, Msg, Pub, PubResult, Role
 from protocol.ids import id_ms
 from protocol.limits import ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
 from protocol.position import publish_digest
@@ -146,6 +146,10 @@ class Client(Protocol):
         """A newer login of the device exists."""
         ...
 
+    def founded_nothing(self) -> None:
+        """A conversation was not founded after all."""
+        ...
+
     def failed(self) -> None:
         """A bug was met while serving this client."""
         ...
@@ -187,7 +191,8 @@ class Publisher:
         self._counters.publishes += 1
         try:
             self._topics.append_nowait(
-                intent, partial(self._done, frame.rid, intent.topic, size, self._relay.tick_ms())
+                intent,
+                partial(self._done, frame.rid, intent.topic, size, intent.create is not None, self._relay.tick_ms()),
             )
         except StoreAway as error:
             text = f"{error}; retry with the same id"[:400]
@@ -197,12 +202,14 @@ class Publisher:
         self._relay.pending.began()
         self.inflight_bytes += size
 
-    def _done(self, rid: int, topic: bytes, size: int, since_ms: float, outcome: Outcome) -> None:
+    def _done(self, rid: int, topic: bytes, size: int, founds: bool, since_ms: float, outcome: Outcome) -> None:
         self.inflight -= 1
         self.inflight_bytes -= size
         self._relay.pending.ended()
         # Called by the store: whatever went wrong in here must not end the process.
         with self._relay.boundary("committed", self._client.failed):
+            if founds and (isinstance(outcome, Refused) or outcome.duplicate):
+                self._client.founded_nothing()
             self._answer(rid, topic, since_ms, outcome)
 
     def _answer(self, rid: int, topic: bytes, since_ms: float, outcome: Outcome) -> None:
@@ -247,3 +254,13 @@ def _ephemeral_msg(hub: Hub, frame: Pub, client: Client, now_ms: int) -> Msg:
     return Msg(
         hub.tid, 0, frame.id, client.account, client.device, now_ms, frame.flags, fence, 0, frame.header, frame.body
     )
+
+
+def err(rid: int, refusal: Refused) -> Err:
+    """A refusal as it goes over the wire."""
+    detail = None
+    if refusal.reason or refusal.generation or refusal.offset or refusal.fence or refusal.hash:
+        detail = ErrDetail(
+            refusal.reason, refusal.generation, refusal.offset, refusal.group, refusal.fence, refusal.hash
+        )
+    return Err(rid, refusal.code, refusal.text, refusal.retry_ms, detail)

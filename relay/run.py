@@ -14,11 +14,14 @@ from typing import Final
 import trio
 
 from relay import log
+from relay.admin import Admin
+from relay.admin_token import admin_token
 from relay.broker.base import Broker, Hear, Missed
 from relay.broker.memory import Bus
 from relay.config import ConfigError, Settings
 from relay.node import Node, address_of, open_listeners, open_node, prepare_process
 from relay.ops import serve_request
+from relay.ops_client import OPS_FILE
 from storage.sqlite import open_store
 
 CLUSTER_FILE: Final = "cluster.id"
@@ -62,7 +65,7 @@ def make_directory(settings: Settings) -> Path:
     """The data directory. Raises ``ConfigError`` where it cannot be made."""
     data = Path(settings.data)
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"the data directory {data} cannot be made: {error.strerror}") from None
     return data
@@ -82,10 +85,13 @@ async def open_running(settings: Settings) -> AsyncIterator[Running]:
         open_node(settings, store, broker, cluster_id(data)) as node,
         trio.open_nursery() as nursery,
     ):
+        admin = Admin(node, admin_token(data))
         await node.listen()
         ops = await open_listeners(settings.ops_host, settings.ops_port, "ops_port")
-        await nursery.start(partial(trio.serve_listeners, partial(serve_request, node), ops))
-        yield Running(node, node.url, f"http://{address_of(ops[0])}", data)
+        await nursery.start(partial(trio.serve_listeners, partial(serve_request, node, admin=admin), ops))
+        ops_url = f"http://{address_of(ops[0])}"
+        (data / OPS_FILE).write_text(ops_url + "\n", encoding="ascii")  # where `chappe admin` finds us
+        yield Running(node, node.url, ops_url, data)
         nursery.cancel_scope.cancel()
 
 

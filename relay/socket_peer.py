@@ -14,12 +14,16 @@ from trio_websocket import WebSocketConnection
 
 from protocol import limits as L
 from relay import bounds as B
+from relay.admission.framewatch import FrameWatch
 from relay.config import Settings
 from relay.framing import binary_frame, close_frame, may_be_sent
 from relay.seam import Handler
 
 _LOGIN_BYTES: Final = B.HANDSHAKE_BYTES_MAX + L.LOGIN_BYTES_MAX + L.LOGIN_BUFFER_BYTES_MAX
 _SESSION_BYTES: Final = L.MESSAGE_BYTES_MAX + B.FRAMING_BYTES_MAX
+_HEAD_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 _TOO_BIG: Final = 1009  # RFC 6455 section 7.4.1
 _CLOSE_OPCODE: Final = 0x88
 
@@ -40,6 +44,9 @@ class SocketPeer(trio.abc.Stream):
         self._room = trio.Event()
         self._is_closing = False  # a close frame was appended: nothing may follow it
         self._is_done = False  # no more bytes will be appended
+        self._has_spoken = False  # something was sent
+        self.watch = FrameWatch(B.HANDSHAKE_BYTES_MAX, L.LOGIN_BUFFER_BYTES_MAX, settings.frame_ms)
+        self.oversize = ""  # what the peer sent too much of, where that ended the connection
         self._received = 0  # bytes since the last whole message
         self._received_max = _LOGIN_BYTES
         self._unread = b""  # read before trio-websocket came, and still to be read by it
@@ -84,10 +91,12 @@ class SocketPeer(trio.abc.Stream):
     def login_decided_nowait(self) -> None:
         """From now on whole messages are what is limited."""
         self._received_max = _SESSION_BYTES
+        self.watch.message_max = L.MESSAGE_BYTES_MAX
 
     def _append(self, data: bytes) -> None:
         if self._is_done:
             return
+        self._has_spoken = True
         self._pending.append(data)
         self._buffered += len(data)
         if self._buffered > self._bound:
@@ -113,14 +122,17 @@ class SocketPeer(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Bytes of the peer; the end where it sends more than one message may have."""
         if self._received > self._received_max:
-            self.close_nowait(_TOO_BIG, "too many bytes without a whole message")
-            self.ended.set()
-            return b""
+            return self._too_much("too many bytes without a whole message")
+        self.watch.wait(int(trio.current_time() * 1000))
         if self._unread:
             await trio.lowlevel.checkpoint()
             data, self._unread = self._unread, b""
         else:
             data = bytes(await self.stream.receive_some(max_bytes))
+        is_head = self.watch.is_head
+        fault = self.watch.feed(data, int(trio.current_time() * 1000))
+        if fault is not None:
+            return self._too_much(fault, is_head=is_head)
         self._received += len(data)
         if self.websocket is None:
             self.head += data
@@ -131,6 +143,21 @@ class SocketPeer(trio.abc.Stream):
     def unread(self, data: bytes) -> None:
         """Hand bytes back that were read to see what they are."""
         self._unread = data
+
+    def _too_much(self, text: str, *, is_head: bool = False) -> bytes:
+        """Say so and read no more: what was announced is never buffered."""
+        self.oversize = text
+        if is_head:
+            self.answer_nowait(_HEAD_TOO_LARGE)
+        else:
+            self.close_nowait(_TOO_BIG, text)
+        self.ended.set()
+        return b""
+
+    def answer_nowait(self, response: bytes) -> None:
+        """An HTTP response in place of a websocket, where nothing was answered yet."""
+        if not self._has_spoken:
+            self._append(response)
 
     async def aclose(self) -> None:
         """Trio-websocket is done: say why, where it has not."""

@@ -81,14 +81,14 @@ class Client(Owner, Protocol):
 class Subscriptions:
     """The subscriptions of one connection, one per topic."""
 
-    __slots__ = ("_by_tid", "_by_topic", "_catchup", "_client", "_hubs", "_settings", "_topics")
+    __slots__ = ("_by_tid", "_by_topic", "_catchup", "_client", "_hubs", "_topics", "most")
 
     def __init__(self, client: Client, topics: Topics, hubs: Hubs, catchup: Catchup, settings: Settings) -> None:
         self._client = client
         self._topics = topics
         self._hubs = hubs
         self._catchup = catchup
-        self._settings = settings
+        self.most = settings.subscriptions_max  # unless the account has a bound of its own
         self._by_tid: dict[int, Subscription] = {}
         self._by_topic: dict[bytes, Subscription] = {}
 
@@ -147,7 +147,7 @@ class Subscriptions:
             results.append(F.SubResult(0, code=Code.NOT_FOUND))
             return
         old = self._by_topic.get(want.topic)
-        if old is None and len(self._by_tid) >= self._settings.subscriptions_max:
+        if old is None and len(self._by_tid) >= self.most:
             results.append(F.SubResult(0, code=Code.TOO_LARGE))
             return
         hub.start(state)

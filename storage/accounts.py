@@ -10,9 +10,10 @@ from protocol.errors import Code, Reason
 from protocol.frames import Role
 from protocol.ids import TopicKind, inbox_topic
 from storage import batch, sql
+from storage.admission import use_invite
 from storage.base import Account, Appended, Entry, Login, Refused
 from storage.engine import Engine
-from storage.lists import Publication, announce, judge
+from storage.lists import Publication, announce, judge, not_invited
 from storage.logins import next_login
 
 
@@ -24,10 +25,10 @@ class SqlAccounts:
 
     async def publish_list(
         self, account: bytes, version: int, signed: bytes, expires_ms: int, devices: Sequence[bytes], service: bool,
-        device: bytes,
+        device: bytes, invite: bytes = b"",
     ) -> Appended | Refused:  # fmt: skip
         """See ``base.Accounts``. A device belongs to the first account that listed it."""
-        new = Publication(account, version, signed, expires_ms, tuple(devices), service, device)
+        new = Publication(account, version, signed, expires_ms, tuple(devices), service, device, invite)
         return await self._engine.write(lambda connection, now_ms: _publish(connection, new, now_ms), len(signed))
 
     async def get(self, accounts: Sequence[bytes]) -> list[Account | None]:
@@ -89,6 +90,8 @@ def _publish(connection: Connection, new: Publication, now_ms: int) -> Appended 
     refusal = judge(new, version, known, foreign, now_ms)
     if refusal is not None:
         return refusal
+    if row is None and new.invite and not use_invite(connection, new.invite, now_ms):
+        return not_invited()
     if row is None:
         account_n = sql.next_number(connection, "accounts")
         _found_account(connection, account_n, new)

@@ -21,6 +21,8 @@ from typing import Protocol
 from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Create
 from protocol.ids import TopicKind
+from protocol.limits import KEY_PACKAGES_MAX
+from storage.decisions import Admission
 
 
 # -- what the relay asks ----------------------------------------------------------------------------------------------
@@ -262,10 +264,11 @@ class Accounts(Protocol):
 
     async def publish_list(
         self, account: bytes, version: int, signed: bytes, expires_ms: int, devices: Sequence[bytes], service: bool,
-        device: bytes,
+        device: bytes, invite: bytes = b"",
     ) -> Appended | Refused:  # fmt: skip
         """Compare-and-set on version == current + 1 (1 founds the account and its inbox); the same bytes again are a
-        duplicate. Appends an entry flagged DEVICES to the account's inbox, in the same transaction."""
+        duplicate. Appends an entry flagged DEVICES to the account's inbox, in the same transaction. ``invite``: the
+        hash of an invitation that a new account uses up, in the same transaction, or is refused with 403."""
         ...
 
     async def get(self, accounts: Sequence[bytes]) -> list[Account | None]: ...
@@ -282,8 +285,11 @@ class Accounts(Protocol):
 class KeyPackages(Protocol):
     """Opaque key packages of devices."""
 
-    async def put(self, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None) -> int:
-        """Store; the count of one-time packages of the device afterwards (never above KEY_PACKAGES_MAX)."""
+    async def put(
+        self, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None,
+        most: int = KEY_PACKAGES_MAX,
+    ) -> int:  # fmt: skip
+        """Store; the count of one-time packages of the device afterwards (packages above ``most`` are not kept)."""
         ...
 
     async def claim(
@@ -374,5 +380,8 @@ class Store(Protocol):
 
     @property
     def lockers(self) -> Lockers: ...
+
+    @property
+    def admission(self) -> Admission: ...
 
     def statistics(self) -> StoreStatistics: ...

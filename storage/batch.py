@@ -15,7 +15,18 @@ from protocol.ids import TopicKind, inbox_topic
 from protocol.limits import DEVICE_UNSEEN_MS_MAX
 from storage import sql
 from storage.base import Append, Appended, Entry, Outcome
-from storage.facts import LEFT, AccountFacts, Facts, InboxFacts, Member, Plan, Stored, Target, TopicFacts
+from storage.facts import (
+    INBOX_ENTRIES,
+    LEFT,
+    AccountFacts,
+    Facts,
+    InboxFacts,
+    Member,
+    Plan,
+    Stored,
+    Target,
+    TopicFacts,
+)
 from storage.flags import STRANGER
 from storage.inboxes import Visitors
 from storage.ordering import decide
@@ -75,6 +86,7 @@ class AppendBatch:
         self._devices: dict[bytes, Device] = {}
         self._accounts: dict[bytes, AccountFacts] = {}
         self._read: dict[bytes, int] = {}  # inbox → offset that all its devices have passed
+        self._inbox_max: dict[bytes, int] = {}  # inbox → bound of its own
         self._blobs: dict[bytes, int] = {}
         self._visitors = Visitors(connection, ())
         # Short keys.
@@ -206,6 +218,11 @@ class AppendBatch:
             " FROM topics t JOIN devices d ON d.account = t.owner AND d.place >= 0"
             " LEFT JOIN acks k ON k.topic = t.n AND k.device = d.n WHERE t.n IN ({}) GROUP BY t.n"
         )
+        bounded = (
+            "SELECT t.n, q.value FROM topics t JOIN quotas q ON q.account = t.owner AND q.name = ? WHERE t.n IN ({})"
+        )
+        for n, value in sql.select_in(self._connection, bounded, inboxes, INBOX_ENTRIES):
+            self._inbox_max[inboxes[n]] = value
         for n, seen, least in sql.select_in(self._connection, query, inboxes, self._now_ms - DEVICE_UNSEEN_MS_MAX):
             self._read[inboxes[n]] = least if seen is None else seen
 
@@ -255,7 +272,7 @@ class AppendBatch:
         read = max(self._read.get(inbox, 0), topic.floor)
         is_contact = self._visitors.is_contact(topic.owner, token, intent.account)
         strange = 0 if is_contact else self._visitors.waiting(self._topic_n[inbox], read)
-        return InboxFacts(topic, topic.head - read, used, strange, is_contact)
+        return InboxFacts(topic, topic.head - read, used, strange, is_contact, self._inbox_max.get(inbox))
 
     def _decide(self, intent: Append) -> Outcome:
         plan = decide(self._facts(intent), intent, self._now_ms, self._spacing_ms)

@@ -17,6 +17,7 @@ from protocol.limits import ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
 from storage.base import Entry
 
 FORGET_MS: Final = ID_AGE_MS_MAX + ID_AHEAD_MS_MAX  # of a tombstone's id: it may be stamped a day ahead of its entry
+INBOX_ENTRIES: Final = "inbox_entries"  # the one quota of an account that is judged inside the append
 LEFT: Final = 0  # role of an account that has left, until a commit has removed it from the group as well
 
 
@@ -77,6 +78,7 @@ class InboxFacts(msgspec.Struct, frozen=True, gc=False):
     used: bool  # the commit's id is stored there already, by the same device
     strange: int = 0  # how many of the unread entries are by strangers
     is_contact: bool = True  # the author showed a token of this account's contacts
+    unread_max: int | None = None  # a bound of the account's own
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):

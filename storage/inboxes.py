@@ -21,12 +21,17 @@ from storage.flags import STRANGER
 
 def full(inboxes: Collection[InboxFacts]) -> Refused | None:
     """Why one more entry does not fit into each of these inboxes."""
-    if any(inbox.unread >= INBOX_ENTRIES_MAX for inbox in inboxes):
-        return Refused(Code.QUOTA, f"an inbox has {INBOX_ENTRIES_MAX} unread entries; its owner must read first")
+    full_of = max((inbox.unread for inbox in inboxes if inbox.unread >= _bound(inbox)), default=None)
+    if full_of is not None:
+        return Refused(Code.QUOTA, f"an inbox has {full_of} unread entries; its owner must read first")
     if any(inbox.strange >= INBOX_STRANGERS_MAX and not inbox.is_contact for inbox in inboxes):
         text = f"an inbox has {INBOX_STRANGERS_MAX} unread entries by strangers; show a token of a contact, or wait"
         return Refused(Code.QUOTA, text)
     return None
+
+
+def _bound(inbox: InboxFacts) -> int:
+    return INBOX_ENTRIES_MAX if inbox.unread_max is None else inbox.unread_max
 
 
 def mark(is_contact: bool) -> int:

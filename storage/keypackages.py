@@ -18,14 +18,19 @@ class SqlKeyPackages:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def put(self, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None) -> int:
+    async def put(
+        self, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None,
+        most: int = KEY_PACKAGES_MAX,
+    ) -> int:  # fmt: skip
         """Store; how many one-time packages of the device there are then.
 
         What is stored already counts once; what does not fit, and what an unlisted device brings, is not kept.
         """
-        kept = tuple(packages[:KEY_PACKAGES_MAX])
+        kept = tuple(packages[:most])
         size = sum(len(package) for package in kept)
-        return await self._engine.write(lambda c, now_ms: _put(c, account, device, kept, last_resort, now_ms), size)
+        return await self._engine.write(
+            lambda c, now_ms: _put(c, account, device, kept, last_resort, now_ms, most), size
+        )
 
     async def claim(
         self, accounts: Sequence[bytes], *, devices: Collection[bytes] = (), strangers: Collection[bytes] = ()
@@ -37,7 +42,7 @@ class SqlKeyPackages:
 
 def _put(
     connection: Connection, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None,
-    now_ms: int,
+    now_ms: int, most: int,
 ) -> int:  # fmt: skip
     query = (
         "SELECT d.n, (SELECT count(*) FROM key_packages k WHERE k.device = d.n) FROM devices d"
@@ -50,7 +55,7 @@ def _put(
     if last_resort is not None:
         connection.exec_driver_sql("UPDATE devices SET last_resort = ? WHERE n = ?", (last_resort, device_n))
     for package in packages:
-        if count >= KEY_PACKAGES_MAX:
+        if count >= most:
             break
         count += connection.exec_driver_sql(
             "INSERT INTO key_packages (device, package, added_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",

@@ -25,6 +25,7 @@ class Publication:
     devices: tuple[bytes, ...]
     service: bool
     device: bytes  # that published it
+    invite: bytes = b""  # hash of the invitation that founding the account uses up; empty: it needs none
 
 
 def judge(new: Publication, version: int, known: Collection[bytes], foreign: int, now_ms: int) -> Refused | None:
@@ -46,6 +47,11 @@ def judge(new: Publication, version: int, known: Collection[bytes], foreign: int
     if new.device not in new.devices and new.device not in known:
         return Refused(Code.FORBIDDEN, "only a listed device may publish its account's list")
     return None
+
+
+def not_invited() -> Refused:
+    """What is said to whoever brings an invitation that is not in force."""
+    return Refused(Code.FORBIDDEN, "the invitation is unknown, used up or too old; ask the operator for another")
 
 
 def announce(inbox: TopicFacts, new: Publication, now_ms: int) -> tuple[TopicFacts, Entry, bytes]:

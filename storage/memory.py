@@ -13,7 +13,12 @@ from msgspec import structs
 
 from protocol.frames import GapReason, Role
 from protocol.ids import TopicKind, inbox_topic
-from protocol.limits import BLOB_UNLINKED_MS, COMMIT_SPACING_MS, DEVICE_UNSEEN_MS_MAX, KEY_PACKAGE_LIFE_S
+from protocol.limits import (
+    BLOB_UNLINKED_MS,
+    COMMIT_SPACING_MS,
+    DEVICE_UNSEEN_MS_MAX,
+    KEY_PACKAGE_LIFE_S,
+)
 from storage.base import (
     Append,
     Appended,
@@ -38,6 +43,7 @@ from storage.facts import (
     TopicFacts,
 )
 from storage.flags import KEPT
+from storage.memory_admission import MemoryAdmission
 from storage.memory_model import Blob, Log, Model
 from storage.memory_people import MemoryAccounts, MemoryBlobs, MemoryContacts, MemoryKeyPackages, MemoryLockers
 from storage.ordering import CONVERSATION, decide, decide_reserve
@@ -55,6 +61,7 @@ class MemoryStore:
         self.blobs = MemoryBlobs(model)
         self.contacts = MemoryContacts(model)
         self.lockers = MemoryLockers(model)
+        self.admission = MemoryAdmission(model)
 
     def statistics(self) -> StoreStatistics:
         """Counts; nothing ever queues."""

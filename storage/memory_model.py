@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from protocol.ids import contact_hash
 from protocol.limits import DEVICE_UNSEEN_MS_MAX
 from storage.base import Account, Entry
-from storage.facts import InboxFacts, Member, Stored, TopicFacts
+from storage.decisions import Ban, Invite
+from storage.facts import INBOX_ENTRIES, InboxFacts, Member, Stored, TopicFacts
 from storage.flags import STRANGER
 
 COUNTED = ("commits", "appended", "duplicates", "refused")
@@ -64,6 +65,9 @@ class Model:
     heap: dict[bytes, Blob] = field(default_factory=dict)
     tokens: dict[bytes, set[bytes]] = field(default_factory=dict)  # account → hashes that its contacts can show
     lockers: dict[tuple[bytes, int], tuple[bytes, bytes, int]] = field(default_factory=dict)  # slot, sealed, expires_ms
+    invitations: dict[bytes, Invite] = field(default_factory=dict)
+    banned: dict[tuple[str, str], Ban] = field(default_factory=dict)
+    bounds: dict[tuple[bytes, str], int] = field(default_factory=dict)  # (account, name of a quota)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
     def listed(self, account: bytes) -> list[tuple[bytes, Device]]:
@@ -76,6 +80,18 @@ class Model:
         shown = token is not None and contact_hash(owner, token) in self.tokens.get(owner, ())
         return owner == account or shown or (person is not None and person.service)
 
+    def use_invite(self, hash_: bytes, now_ms: int) -> bool:
+        """Count an invitation down; False: it is not in force."""
+        invite = self.invitations.get(hash_)
+        if invite is None or invite.uses < 1 or invite.until_ms <= now_ms:
+            return False
+        self.invitations[hash_] = replace(invite, uses=invite.uses - 1)
+        return True
+
+    def inbox_max(self, account: bytes) -> int | None:
+        """Unread entries that the inbox of an account may have, where it has a bound of its own."""
+        return self.bounds.get((account, INBOX_ENTRIES))
+
     def unread(self, log: Log, now_ms: int) -> int:
         """Entries of an inbox that some device of its owner has still to acknowledge."""
         listed = self.listed(log.facts.owner)
@@ -87,7 +103,9 @@ class Model:
         """An inbox as somebody who shows a token finds it."""
         unread = self.unread(log, now_ms)
         strange = sum(bool(entry.flags & STRANGER) for entry in log.entries[log.facts.head - unread :])
-        return InboxFacts(log.facts, unread, used, strange, self.recognises(log.facts.owner, account, token))
+        owner = log.facts.owner
+        is_contact = self.recognises(owner, account, token)
+        return InboxFacts(log.facts, unread, used, strange, is_contact, self.inbox_max(owner))
 
     def bury(self, log: Log, offset: int) -> list[Blob]:
         """Make a tombstone of an entry; the blobs that go with it."""

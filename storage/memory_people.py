@@ -14,7 +14,7 @@ from protocol.limits import KEY_PACKAGES_MAX
 from storage.base import Account, Appended, Claimed, Login, Refused
 from storage.blobs import check, over_quota
 from storage.facts import Member, Stored, TopicFacts
-from storage.lists import Publication, announce, judge
+from storage.lists import Publication, announce, judge, not_invited
 from storage.logins import next_login
 from storage.memory_model import Blob, Device, Log, Model
 
@@ -29,12 +29,12 @@ class MemoryAccounts:
 
     async def publish_list(
         self, account: bytes, version: int, signed: bytes, expires_ms: int, devices: Sequence[bytes], service: bool,
-        device: bytes,
+        device: bytes, invite: bytes = b"",
     ) -> Appended | Refused:  # fmt: skip
         """See ``base.Accounts``."""
         await trio.lowlevel.checkpoint()
         store, now_ms = self._store, self._store.clock_ms()
-        new = Publication(account, version, signed, expires_ms, tuple(devices), service, device)
+        new = Publication(account, version, signed, expires_ms, tuple(devices), service, device, invite)
         current = store.people.get(account)
         if current is not None and (current.version, current.signed) == (version, signed):
             return replace(self._answers[account], duplicate=True, entries=())
@@ -43,6 +43,8 @@ class MemoryAccounts:
         refusal = judge(new, current.version if current is not None else 0, known, foreign, now_ms)
         if refusal is not None:
             return refusal
+        if current is None and invite and not store.use_invite(invite, now_ms):
+            return not_invited()
         handle = current.handle if current is not None and new.devices else None
         if not new.devices:
             self._forget(account, current)
@@ -115,7 +117,10 @@ class MemoryKeyPackages:
     def __init__(self, store: Model) -> None:
         self._store = store
 
-    async def put(self, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None) -> int:
+    async def put(
+        self, account: bytes, device: bytes, packages: Sequence[bytes], last_resort: bytes | None,
+        most: int = KEY_PACKAGES_MAX,
+    ) -> int:  # fmt: skip
         """How many one-time packages the device has then."""
         await trio.lowlevel.checkpoint()
         known = dict(self._store.listed(account)).get(device)
@@ -123,7 +128,7 @@ class MemoryKeyPackages:
             return 0
         known.last_resort = known.last_resort if last_resort is None else last_resort
         for package in packages:
-            if len(known.packages) < KEY_PACKAGES_MAX:
+            if len(known.packages) < most:
                 known.packages.setdefault(package, self._store.clock_ms())
         return len(known.packages)
 

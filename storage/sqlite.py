@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from protocol.limits import COMMIT_SPACING_MS
 from storage import bounds, migrate
 from storage.accounts import SqlAccounts
+from storage.admission import SqlAdmission
 from storage.base import StoreStatistics, StoreUnusable
 from storage.blobs import SqlBlobs, sweep
 from storage.contacts import SqlContacts
@@ -48,6 +49,7 @@ class SqliteStore:
     blobs: SqlBlobs
     contacts: SqlContacts
     lockers: SqlLockers
+    admission: SqlAdmission
     engine: Engine
 
     def statistics(self) -> StoreStatistics:
@@ -80,7 +82,7 @@ async def open_store(
                     blobs = SqlBlobs(engine, BlobFiles(path / BLOBS))
                     yield SqliteStore(
                         SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), blobs,
-                        SqlContacts(engine), SqlLockers(engine), engine,
+                        SqlContacts(engine), SqlLockers(engine), SqlAdmission(engine), engine,
                     )  # fmt: skip
                 finally:
                     engine.stop_nowait()

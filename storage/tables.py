@@ -199,6 +199,38 @@ reservations: Final = Table(
     sqlite_with_rowid=False,
 )
 
+# What lets somebody register where that needs an invitation: the hash of its token, and how often it may still be used.
+invites: Final = Table(
+    "invites",
+    METADATA,
+    Column("hash", LargeBinary, primary_key=True, nullable=False),
+    _number("uses"),
+    _number("until_ms"),
+)
+
+# Whom the operator does not serve: kind account or device (subject in hex), or address. `until_ms` 0: for good.
+bans: Final = Table(
+    "bans",
+    METADATA,
+    Column("kind", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("reason", String, nullable=False),
+    _number("made_ms"),
+    _number("until_ms"),
+    PrimaryKeyConstraint("kind", "subject"),
+)
+
+# Bounds of single accounts, in place of the relay's settings.
+quotas: Final = Table(
+    "quotas",
+    METADATA,
+    _number("account", ForeignKey("accounts.n")),
+    Column("name", String, nullable=False),
+    _number("value"),
+    PrimaryKeyConstraint("account", "name"),
+    sqlite_with_rowid=False,
+)
+
 # Sealed bytes under their SHA-256. `data` NULL: in a file named by the hash. `account` uploaded it first, and pays.
 blobs: Final = Table(
     "blobs",

@@ -274,8 +274,10 @@ class Runner:
 def _traceback(error: Exception) -> str:
     """The traceback from the handler on: the frames of the SDK above it are of no interest."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and f"{__package__}." in str(
-        trace.tb_frame.f_globals.get("__name__", "")
+    while (
+        trace is not None
+        and trace.tb_next is not None
+        and f"{__package__}." in str(trace.tb_frame.f_globals.get("__name__", ""))
     ):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace)).rstrip()

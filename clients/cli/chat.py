@@ -28,6 +28,7 @@ def chat(
     passphrase_file: Annotated[
         Path | None, Parameter(help="File with a passphrase that seals the vault, instead of a key file.")
     ] = None,
+    invite: Annotated[str | None, Parameter(help="Invitation to register with, where the relay wants one.")] = None,
     passphrase: Annotated[
         bool, Parameter(help="Ask for a passphrase that seals the vault, instead of a key file.", negative="")
     ] = False,
@@ -47,16 +48,23 @@ def chat(
 
     from clients.devices.code import BadCode
     from clients.devices.parcels import LinkFailed
+    from clients.proof import read_invite
     from clients.vault import Vault, VaultError
 
     directory = data.expanduser()
+    try:
+        if invite is not None:
+            read_invite(invite)
+    except ValueError as error:
+        print(f"chappe chat: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     try:
         vault = Vault(directory / "vault.db", _secret(directory, key_file, passphrase_file, passphrase))
     except VaultError as error:
         print(f"chappe chat: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     try:
-        trio.run(_run, url, vault, handle, json, link, recover)
+        trio.run(_run, url, vault, handle, json, invite, link, recover)
     except KeyboardInterrupt:
         pass
     except (VaultError, LinkFailed, BadCode) as error:
@@ -79,7 +87,7 @@ def _secret(directory: Path, key_file: Path | None, passphrase_file: Path | None
 
 
 async def _run(
-    url: str, vault: Vault, handle: str | None, json: bool, link: bool, recover: str | None
+    url: str, vault: Vault, handle: str | None, json: bool, invite: str | None, link: bool, recover: str | None
 ) -> None:  # fmt: skip
     import trio
 
@@ -93,7 +101,10 @@ async def _run(
     if recover is not None:
         await start_recovered(url, vault, recover, handle, print)
     # Scripts serve whoever comes; people are asked about strangers.
-    async with open_client(url, vault, requests=not json) as client, trio.open_nursery() as nursery:
+    async with (
+        open_client(url, vault, requests=not json, invite=invite) as client,
+        trio.open_nursery() as nursery,
+    ):
         face = Script(client, nursery) if json else Lines(client, nursery)
         if handle is not None:
             nursery.start_soon(face.take_handle, handle)

@@ -348,6 +348,8 @@ async def test_a_plan_that_is_moot(autojump_clock: MockClock) -> None:
         with pytest.raises(Moot):
             commits._build(record, row(None), Group, [], [], {})  # type: ignore[arg-type]
         assert group_id(record) == talk.topic + (1).to_bytes(8, "big")
+
+
 # -- when we alone cannot go on ----------------------------------------------------------------------------------------
 async def test_locked_and_let_in_again(autojump_clock: MockClock) -> None:
     async with open_world() as world:
@@ -395,5 +397,3 @@ async def test_a_reset_locks_until_its_author_lets_us_in(autojump_clock: MockClo
         await rogue(world, talk, flags=int(Flag.RESET), epoch=(2, 0), expect=talk.record.cursor)
         assert (here.record.group, here.record.fence) == (2, 1)
         assert here.status is Status.LOCKED
-
-

@@ -296,10 +296,10 @@ async def test_a_device_that_has_no_package_is_not_let_in(autojump_clock: MockCl
         (anna, ben), talk = await group_of(world, "anna", "ben")
         other = R.Addition(ben.account, KEY, b"of another device")
 
-        async def claim(link: object, accounts: object) -> tuple[R.Addition, ...]:
+        async def claim(link: object, accounts: object, devices: object) -> tuple[R.Addition, ...]:
             return (other,)
 
-        anna.engine.directory.claim = claim  # type: ignore[method-assign]
+        anna.engine.directory.claim = claim  # type: ignore[method-assign, assignment]
         await post(world, ben, anna, Readmit(topic=talk.topic, group=1, fence=1))
         assert talk.record.fence == 1
 

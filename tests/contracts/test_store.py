@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.accounts import *  # noqa: F403
+from tests.contracts.admission import *  # noqa: F403
 from tests.contracts.conversations import *  # noqa: F403
 from tests.contracts.entries import *  # noqa: F403
 from tests.contracts.keeping import *  # noqa: F403

@@ -16,6 +16,7 @@ def upgrade() -> None:
     _contacts_and_lockers()
     _logs()
     _of_members_and_devices()
+    _of_the_operator()
 
 
 def _accounts_and_blobs() -> None:
@@ -212,5 +213,33 @@ def _of_members_and_devices() -> None:
         sa.ForeignKeyConstraint(["device"], ["devices.n"], name="fk_reservations_device"),
         sa.ForeignKeyConstraint(["topic"], ["topics.n"], name="fk_reservations_topic"),
         sa.PrimaryKeyConstraint("topic", "device", name="pk_reservations"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _of_the_operator() -> None:
+    op.create_table(
+        "invites",
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("uses", sa.Integer(), nullable=False),
+        sa.Column("until_ms", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name="pk_invites"),
+    )
+    op.create_table(
+        "bans",
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("made_ms", sa.Integer(), nullable=False),
+        sa.Column("until_ms", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "subject", name="pk_bans"),
+    )
+    op.create_table(
+        "quotas",
+        sa.Column("account", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_quotas_account"),
+        sa.PrimaryKeyConstraint("account", "name", name="pk_quotas"),
         sqlite_with_rowid=False,
     )

@@ -20,9 +20,7 @@ def set_timer(memory: BotMemory, name: str, at_s: float) -> Timer:
     return timer
 
 
-async def test_each_rings_once_when_it_is_due(
-    tmp_path: Path, mock_clock: MockClock, nursery: trio.Nursery
-) -> None:
+async def test_each_rings_once_when_it_is_due(tmp_path: Path, mock_clock: MockClock, nursery: trio.Nursery) -> None:
     rung: list[str] = []
 
     def ring(timer: Timer) -> None:

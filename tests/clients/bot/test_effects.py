@@ -45,9 +45,7 @@ async def test_nothing_happens_before_the_commit(tmp_path: Path) -> None:
         assert Values(Effects(client, memory))["n"] == 1
 
 
-async def test_what_cannot_be_said_is_refused_in_the_handler(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_cannot_be_said_is_refused_in_the_handler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch)
     async with open_alone(tmp_path) as (client, memory):
         run = Effects(client, memory)
@@ -88,9 +86,7 @@ async def test_values_are_a_dict_that_a_run_sees_as_it_wrote_it(tmp_path: Path) 
         assert dict(Values(Effects(client, memory), TOPIC)) == {"kept": 1, "changed": [1, 2], "new": {"a": None}}
 
 
-async def test_a_bot_keeps_a_bounded_number_of_values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_bot_keeps_a_bounded_number_of_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch)
     async with open_alone(tmp_path) as (client, memory):
         run = Effects(client, memory)

@@ -71,9 +71,7 @@ def test_address_and_data_come_from_the_environment_or_the_command_line(tmp_path
 
 
 @pytest.mark.usefixtures("quiet")
-def test_what_went_wrong_is_a_sentence_and_an_exit_code(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_went_wrong_is_a_sentence_and_an_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bot = FakeBot()
     bot.fails = BotError("the handle is taken")
     assert run(bot, tmp_path) == 2

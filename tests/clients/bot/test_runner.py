@@ -50,9 +50,7 @@ class PowerCut:
 
 
 @pytest.mark.parametrize("written", [False, True], ids=["before the write", "after the write"])
-async def test_wherever_the_power_fails_each_message_is_answered_once(
-    written: bool, autojump_clock: MockClock
-) -> None:
+async def test_wherever_the_power_fails_each_message_is_answered_once(written: bool, autojump_clock: MockClock) -> None:
     async with open_kit() as kit:
         alice = await kit.person("alice")
         for at in range(1, 7):

@@ -77,7 +77,7 @@ async def test_b2_a_handler_that_raises_is_retried_and_set_aside_and_the_bot_liv
         assert bad.hex() in line
         assert "divide" in line
         assert "ZeroDivisionError" in line
-        assert 'str(1 // int(message.text))' in line
+        assert "str(1 // int(message.text))" in line
         assert "clients/bot/" not in line.replace("tests/clients/bot/", "")
     assert "attempt 1 of 3; again in 1 s" in said[0]
     assert "set aside as dead letter 1, after 3 attempts" in said[2]
