@@ -96,3 +96,11 @@ BLOB_BYTES_MAX: Final = 960 * 1024  # one sealed blob in one request; larger thi
 BLOB_UNLINKED_MS: Final = 3_600_000  # an upload that nothing refers to lives an hour
 TOPIC_READ_ENTRIES_MAX: Final = 500  # entries of one read
 HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`
+
+# -- websocket framing and its HTTP head (RFC 6455, RFC 9112) ---------------------------------------------------------
+WEBSOCKET_FRAGMENTS_MAX: Final = 1024  # of one message: 1 MiB in pieces of 1 KiB; each costs a pass of the slow path
+WEBSOCKET_PONG_BYTES_MAX: Final = 64 * 1024  # pongs nobody has sent yet; beyond it only the last ping is answered
+HEAD_BYTES_MAX: Final = 16 * 1024  # HTTP head of a request: browsers with cookies stay below 8 KiB
+HEAD_LINE_BYTES_MAX: Final = 8000  # request line: what RFC 9112, section 3, recommends every server to support
+HEAD_FIELDS_MAX: Final = 64  # header lines: browsers send under 25, proxies add under 10
+SUBPROTOCOLS_OFFERED_MAX: Final = 16  # offered by one client: today it has one, and two in years of change
