@@ -85,6 +85,7 @@ class Endpoint:
     )
 
     _flag: ClassVar[int]  # the mask bit that the peer's frames must have
+    _whole: ClassVar[whole.Whole]
 
     def __init__(
         self,
@@ -171,11 +172,6 @@ class Endpoint:
         self._rest = self._tail = self._key = b""
         self._opcode = self._need = 0
         return _WAIT
-
-    @staticmethod
-    def _whole(data: bytes, at: int, size_max: int, messages: list[bytes]) -> int:
-        """See `whole`."""
-        raise NotImplementedError
 
     # -- in ------------------------------------------------------------------------------------------------------------
     def receive(self, data: bytes) -> list[bytes]:

@@ -10,17 +10,22 @@ it, one call yields the whole header of a message under 126 octets.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 from protocol.websocket.masking import HELPER, REPEAT, REPEAT_BYTES_MAX, SURPLUS, Xor, xor_in_python
-
-Whole = Callable[[bytes, int, int, list[bytes]], int]
 
 _HEAD: Final = Struct(">HI").unpack_from  # head and key; or, two octets on, 16-bit length and key
 _MASKED: Final = 0x8280
 _PLAIN: Final = 0x8200
+
+
+class Whole(Protocol):
+    """A function of this module."""
+
+    def __call__(self, data: bytes, at: int, size_max: int, messages: list[bytes]) -> int:
+        """Append messages of at most ``size_max`` octets, from offset ``at`` on; return where it stopped."""
+        ...
 
 
 def masked_by_integers(data: bytes, at: int, size_max: int, messages: list[bytes]) -> int:
