@@ -128,7 +128,6 @@ BLOB_RESERVE_BYTES: Final = 64 << 20  # beyond an account's quota, for trees: a 
 # -- admission --------------------------------------------------------------------------------------------------------
 FRAME_MS: Final = 10_000  # a websocket frame or message that has begun may pause no longer, and comes at least at:
 FRAME_BYTES_PER_S: Final = 4096  # the slowest line that is served; the largest message then takes about four minutes
-FRAGMENTS_MAX: Final = 1024  # of one message: 1 KiB each in the largest; endless fragments cost us, not the peer
 PUBLISHES_PER_S: Final = 2000  # stored messages of a device: twice what one encrypts in a second
 EPHEMERALS_PER_S: Final = 50  # ephemeral messages of a device: typing in several conversations is below ten
 REQUESTS_PER_S: Final = 100  # REQ and SUB of a device
@@ -153,3 +152,11 @@ PROOF_BITS_SOLVED_MAX: Final = 24  # half a minute: clients do not work longer f
 BAN_REASON_CHARS_MAX: Final = 200  # one line in `chappe admin bans`
 BANS_MAX: Final = 100_000  # kept in memory of every relay: about 30 MB
 QUOTA_MAX: Final = 1_000_000_000  # of any bound of a single account
+
+# -- websocket framing and its HTTP head (RFC 6455, RFC 9112) ---------------------------------------------------------
+WEBSOCKET_FRAGMENTS_MAX: Final = 1024  # of one message: 1 MiB in pieces of 1 KiB; each costs a pass of the slow path
+WEBSOCKET_PONG_BYTES_MAX: Final = 64 * 1024  # pongs nobody has sent yet; beyond it only the last ping is answered
+HEAD_BYTES_MAX: Final = 16 * 1024  # HTTP head of a request: browsers with cookies stay below 8 KiB
+HEAD_LINE_BYTES_MAX: Final = 8000  # request line: what RFC 9112, section 3, recommends every server to support
+HEAD_FIELDS_MAX: Final = 64  # header lines: browsers send under 25, proxies add under 10
+SUBPROTOCOLS_OFFERED_MAX: Final = 16  # offered by one client: today it has one, and two in years of change

@@ -116,8 +116,8 @@ class FrameWatch:
         self.message_bytes += self._left
         if self.message_bytes > self.message_max:
             return f"a message of {self.message_bytes} bytes or more; at most {self.message_max} here"
-        if self._fragments > L.FRAGMENTS_MAX:
-            return f"a message of more than {L.FRAGMENTS_MAX} fragments"
+        if self._fragments > L.WEBSOCKET_FRAGMENTS_MAX:
+            return f"a message of more than {L.WEBSOCKET_FRAGMENTS_MAX} fragments"
         return None
 
     def _end(self) -> None:
