@@ -194,7 +194,7 @@ class Kit:
         """Another relay, with people of its own. ``options`` go to the relay's ``open_relay``."""
 
         async def run(*, task_status: trio.TaskStatus[Relay]) -> None:
-            async with relay_opener().open_relay(**options) as relay:
+            async with relay_opener().open_relay(**{"plane": "trio", **options}) as relay:
                 task_status.started(relay)
                 await trio.sleep_forever()
 

@@ -85,6 +85,10 @@ class Settings:
         L.PROOF_BITS_MAX,
     )  # fmt: skip
 
+    plane: str = _setting(
+        "auto", "what moves bytes: epoll (Linux), trio (any platform, slower), or auto: the best that there is",
+        choices=("auto", "epoll", "trio"),
+    )  # fmt: skip
     handshake_ms: int = _setting(L.HANDSHAKE_MS, "TCP accept to websocket open", 100, 600_000)
     frame_ms: int = _setting(L.FRAME_MS, "a message that has begun may pause this long", 100, 600_000)
     stalled_ms: int = _setting(L.STALLED_MS, "a socket that takes nothing this long is closed", 1000, 600_000)

@@ -48,10 +48,11 @@ class Relay:
         self.rules = Rules(settings, store.admission, clock_ms)
         self.registry = Registry()
         self.wheel = Wheel(tick_ms())
-        self.hubs = Hubs(settings, store.topics, broker, self.counters, self.spawn)
+        self.hubs = Hubs(settings, store.topics, broker, self.counters, self.spawn, lambda do: self.later(do))
         self.tickets = Tickets(tick_ms, entropy)
         self.is_draining = False
         self.pending = Pending()  # PUBs of all connections that wait for their commit
+        self.later: Callable[[Callable[[], None]], None] = _at_once  # the listener's, when there is one
         self._nursery = nursery
 
     def spawn(self, name: str, run: Callable[[], Awaitable[None]], failed: Callable[[], None] | None = None) -> None:
@@ -107,6 +108,10 @@ class Relay:
                 connection.bye(Close.REVOKED)
             else:
                 connection.send(event)
+
+
+def _at_once(do: Callable[[], None]) -> None:
+    do()
 
 
 def _raw(value: object) -> msgspec.Raw:

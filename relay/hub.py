@@ -9,6 +9,8 @@ Rule 3.  A frame is sent to a subscription only if its offset equals ``next``; a
 Rule 4.  Going live is a compare of ``next`` with the head and the attach, in one tick without an await.
 Rule 5.  A subscriber whose buffer is full is no longer live: its subscription reads on at its own pace.
 Rule 6.  Access changes are applied in offset order, after the entry that brings them was delivered.
+Rule 7.  What comes in one tick is joined and handed out at its end, or earlier, before anything else happens to the
+         subscribers (attach, leave, hole, access): in between, nobody can see that it was put off.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code
 from protocol.frames import AccessChange, Closed, Flag, Frame, Gap, Live, Msg
 from protocol.ids import TopicKind
-from relay.bounds import REMOVED_KEPT_MAX
+from relay.bounds import REMOVED_KEPT_MAX, SLICE
 from relay.counters import Counters
 from relay.framing import binary_frame
 from relay.seam import Peer
@@ -60,11 +62,12 @@ class Subscription:
     checked, so that older access changes do not end it. ``until``: the entry that removed the account, the last one.
     """
 
-    __slots__ = ("admitted", "hub", "is_live", "is_over", "next", "owner", "role", "since", "until")
+    __slots__ = ("admitted", "hub", "is_live", "is_over", "next", "owner", "peer", "role", "since", "until")
 
     def __init__(self, hub: Hub, owner: Owner, next_: int, state: TopicState) -> None:
         self.hub = hub
         self.owner = owner
+        self.peer = owner.peer
         self.next = next_
         self.role = state.role
         self.since = state.since
@@ -76,8 +79,24 @@ class Subscription:
     def send_entry(self, entry: Entry) -> None:
         """Send one entry from the store, if it is the next one."""
         if entry.offset == self.next:
-            self.owner.peer.send_framed_nowait(encode_entry(self.hub.tid, entry))
+            self.peer.send_framed_nowait(encode_entry(self.hub.tid, entry))
             self.next += 1
+
+    def send_each(self, pending: list[tuple[int, bytes]], bound: int) -> int:
+        """Send of the frames of one tick what may be sent, one by one; how many were. Offset 0: ephemeral."""
+        sent = 0
+        for offset, frame in pending:
+            if offset < self.next and offset:
+                continue
+            waiting = self.peer.buffered_bytes
+            if offset > self.next or waiting > (bound if offset else bound // 2):
+                if offset:
+                    break
+                continue
+            self.peer.send_framed_nowait(frame)
+            self.next += offset > 0
+            sent += 1
+        return sent
 
     def send_gap(self, hole: Hole) -> None:
         """Tell the reader that entries will not come, and go on behind them."""
@@ -151,7 +170,7 @@ class Hub:
 
     def __init__(
         self, topic: bytes, tid: int, ring: Ring, outbound_bytes_max: int, counters: Counters,
-        fill: Callable[[Hub], None],
+        fill: Callable[[Hub], None], later: Callable[[Callable[[], None]], None] = lambda do: do(),
     ) -> None:  # fmt: skip
         self.topic = topic
         self.tid = tid
@@ -169,6 +188,8 @@ class Hub:
         self._outbound_bytes_max = outbound_bytes_max
         self._counters = counters
         self._fill = fill
+        self._later = later
+        self._pending: list[tuple[int, bytes]] = []  # frames of this tick, with their offsets
 
     # -- the log -------------------------------------------------------------------------------------------------------
     @property
@@ -230,25 +251,69 @@ class Hub:
         if entry.flags & _ERASED_BY_ORDER:
             self.ring.forget(offset)  # the erased body may be in it
         self.ring.push(offset, frame)
-        self._fan_out(offset, frame)
+        self._queue(offset, frame)
         if entry.flags & Flag.ACCESS:
+            self.flush()
             self._apply(decode_struct(entry.header, AccessChange), offset)
 
-    def _fan_out(self, offset: int, frame: bytes) -> None:
+    def _queue(self, offset: int, frame: bytes) -> None:
+        """Put a frame off to the end of the tick: what comes together is joined once for all. Offset 0: ephemeral."""
+        self._pending.append((offset, frame))
+        if len(self._pending) == 1:
+            self._later(self.flush)
+
+    def flush(self) -> None:
+        """Hand what was put off to the live subscribers; called before anything that must not overtake it."""
+        pending = self._pending
+        if not pending:
+            return
+        self._pending = []
+        if not self._live:
+            return
+        offsets = [offset for offset, _ in pending if offset]
+        whole = pending[0][1] if len(pending) == 1 else b"".join([frame for _, frame in pending])
+        if offsets:
+            self._fan_out(pending, whole, offsets[0], offsets[-1] + 1)
+        else:
+            self._fan_out_ephemeral(whole, len(pending))
+
+    def _fan_out_ephemeral(self, whole: bytes, count: int) -> None:
+        """What nobody keeps is for those whose buffers are at most half full."""
+        bound = self._outbound_bytes_max // 2
+        sent = 0
+        if len(self._live) > SLICE:
+            for subscription in self._live:
+                peer = subscription.peer
+                if peer.buffered_bytes <= bound:
+                    peer.send_shared_nowait(whole)
+                    sent += count
+        else:
+            for subscription in self._live:
+                peer = subscription.peer
+                if peer.buffered_bytes <= bound:
+                    peer.send_framed_nowait(whole)
+                    sent += count
+        self._counters.deliveries += sent
+
+    def _fan_out(self, pending: list[tuple[int, bytes]], whole: bytes, first: int, after: int) -> None:
+        """Rules 3 and 5, for all frames of a tick at once where that is the same as one by one."""
         bound = self._outbound_bytes_max
+        is_shared = len(self._live) > SLICE
         behind = []
         sent = 0
         for subscription in self._live:
-            if subscription.next == offset:
-                peer = subscription.owner.peer
-                if peer.buffered_bytes > bound:
-                    behind.append(subscription)
+            peer = subscription.peer
+            if subscription.next == first and peer.buffered_bytes <= bound // 2:
+                if is_shared:
+                    peer.send_shared_nowait(whole)
                 else:
-                    peer.send_framed_nowait(frame)
-                    subscription.next = offset + 1
-                    sent += 1
-            elif subscription.next < offset:
-                behind.append(subscription)
+                    peer.send_framed_nowait(whole)
+                subscription.next = after
+                sent += len(pending)
+            elif subscription.next < after:
+                sent += subscription.send_each(pending, bound)
+                if subscription.next < after:
+                    behind.append(subscription)
         self._counters.deliveries += sent
         for subscription in behind:
             self._fall_behind(subscription)
@@ -256,6 +321,7 @@ class Hub:
     def _advance_hole(self, hole: Hole) -> None:
         if hole.last <= self.head:
             return
+        self.flush()
         self.head = hole.last
         self.ring.forget(self.head + 1)
         for subscription in list(self._live):
@@ -301,6 +367,7 @@ class Hub:
         """Make the subscription live and say so, if it is at the head. Nothing is awaited in between."""
         if subscription.is_over or subscription.is_live or subscription.next <= self.head or not self.is_started:
             return False
+        self.flush()
         subscription.is_live = True
         self._live[subscription] = None
         subscription.owner.send(Live(self.tid, subscription.next - 1))  # the log may be ahead of this hub
@@ -308,6 +375,7 @@ class Hub:
 
     def leave(self, subscription: Subscription) -> None:
         """The subscription has ended."""
+        self.flush()
         subscription.is_over = True
         subscription.is_live = False
         self._live.pop(subscription, None)
@@ -320,9 +388,13 @@ class Hub:
 
     def send_ephemeral(self, frame: bytes, without: Owner | None) -> None:
         """Hand a frame that nobody keeps to the live subscribers whose buffers are at most half full."""
+        if without is None:
+            self._queue(0, frame)
+            return
+        self.flush()
         bound = self._outbound_bytes_max // 2
         for subscription in self._live:
             owner = subscription.owner
-            if owner is not without and owner.peer.buffered_bytes <= bound:
-                owner.peer.send_framed_nowait(frame)
+            if owner is not without and subscription.peer.buffered_bytes <= bound:
+                subscription.peer.send_framed_nowait(frame)
                 self._counters.deliveries += 1

@@ -31,14 +31,19 @@ class HubsStatistics:
 
 
 class Hubs:
-    """Registry of hubs. ``spawn(name, async function)`` starts a task that outlives the caller."""
+    """Registry of hubs. ``spawn(name, async function)`` starts a task that outlives the caller;
+    ``later(function)`` calls it after everything that came at the same time."""
 
-    def __init__(self, settings: Settings, topics: Topics, broker: Broker, counters: Counters, spawn: Spawn) -> None:
+    def __init__(
+        self, settings: Settings, topics: Topics, broker: Broker, counters: Counters, spawn: Spawn,
+        later: Callable[[Callable[[], None]], None] = lambda do: do(),
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._topics = topics
         self._broker = broker
         self._counters = counters
         self._spawn = spawn
+        self._later = later
         self._hubs: dict[bytes, Hub] = {}
         self._idle: OrderedDict[bytes, Hub] = OrderedDict()
         self._idle_bytes = 0
@@ -57,7 +62,9 @@ class Hubs:
         if hub is None:
             self._last_tid += 1
             ring = Ring(self._settings.ring_frames, self._settings.ring_bytes_max)
-            hub = Hub(topic, self._last_tid, ring, self._settings.outbound_bytes_max, self._counters, self._fill)
+            hub = Hub(
+                topic, self._last_tid, ring, self._settings.outbound_bytes_max, self._counters, self._fill, self._later
+            )
             self._hubs[topic] = hub
             self._broker.listen_nowait(topic)
         elif self._idle.pop(topic, None) is not None:

@@ -14,8 +14,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
@@ -28,38 +27,17 @@ from relay import log
 from relay.admission.why import Why
 from relay.config import Settings
 from relay.counters import Counters
-from relay.seam import Accept, Handler
+from relay.seam import Accept, FrontStatistics, Handler, HttpService
 from relay.socket_peer import SocketPeer
+from relay.sockets import NOTSENT_LOWAT, location_of, open_listeners
 
 PATH: Final = "/ws"
 _HOST: Final = re.compile(rb"(?im)^host:[ \t]*([^\r\n]*?)[ \t]*\r?$")
-_NOTSENT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
 _QUEUE: Final = 4  # whole messages between trio-websocket and us
 _RECEIVE_BYTES: Final = 16 * 1024
 _TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerStatistics:
-    """What is open."""
-
-    connections: int
-    addresses: int
-    buffered_bytes: int
-
-
-class HttpService(Protocol):
-    """What answers the requests that are no websocket's."""
-
-    def wants(self, head: bytes) -> bool:
-        """Whether it answers the request that begins with these bytes."""
-        ...
-
-    async def serve(self, stream: trio.abc.Stream, head: bytes) -> None:
-        """Answer requests until the connection ends; ``head`` was read of them already."""
-        ...
 
 
 class Listener:
@@ -73,16 +51,42 @@ class Listener:
         self._settings = settings
         self._accept = accept
         self._counters = counters
-        self._tls = tls
+        self.tls = tls
         self._http = http
         self._may_connect = may_connect
         self._addresses: Counter[str] = Counter()
         self._peers: set[SocketPeer] = set()
+        self._accepting = trio.CancelScope()
+        self._listening: list[trio.SocketListener] = []
 
-    def statistics(self) -> ListenerStatistics:
+    def statistics(self) -> FrontStatistics:
         """Numbers now."""
         waiting = sum(peer.buffered_bytes for peer in self._peers)
-        return ListenerStatistics(len(self._peers), len(self._addresses), waiting)
+        return FrontStatistics(len(self._peers), len(self._addresses), waiting)
+
+    async def listen(self, host: str, port: int, setting: str) -> str:
+        """Bind. Raises ``ConfigError``, naming ``setting``, where that cannot be had."""
+        self._listening = await open_listeners(host, port, setting)
+        return location_of(self._listening[0].socket)
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Accept and serve until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.accept_from, self._listening, nursery)
+            task_status.started()
+
+    async def accept_from(self, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]], nursery: trio.Nursery) -> None:
+        """Run whatever these give, in tasks of ``nursery``, until ``stop_accepting``."""
+        with self._accepting:
+            await trio.serve_listeners(self.run, list(listeners), handler_nursery=nursery)
+
+    def stop_accepting(self) -> None:
+        """Accept nobody any more; connections go on."""
+        self._accepting.cancel()
+
+    def later(self, do: Callable[[], None]) -> None:
+        """Call ``do`` now: nothing is collected here."""
+        do()
 
     async def run(self, stream: trio.abc.Stream) -> None:
         """One connection, from TCP accept to the end."""
@@ -91,8 +95,8 @@ class Listener:
         if why is not None:
             await self._turn_away(stream, address, why)
             return
-        if isinstance(stream, trio.SocketStream) and _NOTSENT is not None:
-            stream.setsockopt(socket.IPPROTO_TCP, _NOTSENT, B.KERNEL_BYTES_MAX)
+        if isinstance(stream, trio.SocketStream) and NOTSENT_LOWAT is not None:
+            stream.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, B.KERNEL_BYTES_MAX)
         peer = SocketPeer(stream, address, self._settings)
         self._peers.add(peer)
         self._addresses[address] += 1
@@ -140,7 +144,7 @@ class Listener:
             head = await self._secure_and_look(stream, peer)
         if head is None:
             self._counters.refused_handshakes += 1
-            if looking.cancelled_caught and self._tls is None:
+            if looking.cancelled_caught and self.tls is None:
                 await _answer(stream, _TIMEOUT)
             return
         if self._http is not None and self._http.wants(head):
@@ -183,8 +187,8 @@ class Listener:
         return head
 
     async def _secure(self, stream: trio.abc.Stream, peer: SocketPeer) -> bool:
-        if self._tls is not None:
-            secure = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+        if self.tls is not None:
+            secure = trio.SSLStream(stream, self.tls, server_side=True, https_compatible=True)
             peer.stream = secure
             try:
                 await secure.do_handshake()

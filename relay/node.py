@@ -27,10 +27,11 @@ from relay.config import ConfigError, Settings
 from relay.connection import Connection
 from relay.context import Relay
 from relay.counters import Counters
+from relay.dataplane import plane
 from relay.delivery_service import DeliveryService
 from relay.hubs import HubsStatistics
-from relay.listener import Listener, ListenerStatistics
-from relay.seam import Handler, Peer
+from relay.listener import Listener
+from relay.seam import Front, FrontStatistics, Handler, Peer
 from relay.wheel import BUCKET_MS
 from storage.base import Store, StoreAway, StoreStatistics
 
@@ -42,7 +43,7 @@ SWITCH_INTERVAL_S: Final = 0.0005
 class NodeStatistics:
     """Everything that a relay can say about itself."""
 
-    listener: ListenerStatistics
+    listener: FrontStatistics
     hubs: HubsStatistics
     store: StoreStatistics
     broker: BrokerStatistics
@@ -56,14 +57,13 @@ class NodeStatistics:
 class Node:
     """A running relay; made by ``open_node``."""
 
-    def __init__(self, relay: Relay, listener: Listener, nursery: trio.Nursery) -> None:
+    def __init__(self, relay: Relay, listener: Front, nursery: trio.Nursery) -> None:
         self.relay = relay
         self.listener = listener
         self.insecure = relay.settings.insecure()
         self.address = ""  # "host:port" once `listen` has been called
         self.drained = trio.Event()
         self._nursery = nursery
-        self._accepting = trio.CancelScope()
 
     @property
     def counters(self) -> Counters:
@@ -78,16 +78,17 @@ class Node:
     async def listen(self) -> None:
         """Bind and accept from now on. Raises ``ConfigError`` where the address cannot be had."""
         settings = self.relay.settings
-        listeners = await open_listeners(settings.host, settings.port, "port")
-        self.address = address_of(listeners[0])
-        await self._nursery.start(self._serve, listeners)
+        self.address = await self.listener.listen(settings.host, settings.port, "port")
+        await self._nursery.start(self.listener.serve)
 
-    async def _serve(
-        self, listeners: list[trio.SocketListener], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        with self._accepting:
-            task_status.started()
-            await trio.serve_listeners(self.listener.run, listeners, handler_nursery=self._nursery)
+    def reload_tls(self) -> None:
+        """Read certificate and key anew, for the connections to come; what cannot be used changes nothing."""
+        try:
+            self.listener.tls = _tls(self.relay.settings)
+        except ConfigError as error:
+            log.warning("tls-not-reloaded", why=str(error))
+        else:
+            log.info("tls-reloaded")
 
     def connections(self) -> list[Connection]:
         """Open connections."""
@@ -109,7 +110,7 @@ class Node:
             return
         log.info("draining", connections=len(self.relay.registry))
         with trio.move_on_after(self.relay.settings.drain_ms / 1000 * 0.9):
-            self._accepting.cancel()
+            self.listener.stop_accepting()
             self.relay.is_draining = True
             for connection in self.connections():
                 connection.announce()
@@ -147,9 +148,8 @@ async def open_node(
     async with trio.open_nursery() as nursery:
         relay = Relay(settings, store, broker, nursery, cluster, clock_ms, trio_tick_ms, entropy)
         await relay.rules.load()
-        listener = Listener(
-            settings, make_accept(relay), relay.counters, _tls(settings), BlobService(relay), relay.rules.may_connect
-        )
+        listener = _open_front(relay)
+        relay.later = listener.later
         node = Node(relay, listener, nursery)
         for sentence in node.insecure:
             log.warning("insecure", why=sentence)
@@ -161,7 +161,16 @@ async def open_node(
             nursery.cancel_scope.cancel()
 
 
-async def _turn_wheel(relay: Relay, listener: Listener) -> None:
+def _open_front(relay: Relay) -> Front:
+    settings, accept, tls, blobs = relay.settings, make_accept(relay), _tls(relay.settings), BlobService(relay)
+    if settings.plane == "trio" or not plane.IS_AVAILABLE:
+        return Listener(settings, accept, relay.counters, tls, blobs, relay.rules.may_connect)
+    return plane.Plane(
+        settings, accept, relay.counters, relay.tick_ms, tls=tls, http=blobs, may_connect=relay.rules.may_connect
+    )
+
+
+async def _turn_wheel(relay: Relay, listener: Front) -> None:
     while True:
         await trio.sleep(BUCKET_MS / 1000)
         relay.wheel.turn(relay.tick_ms())
@@ -192,22 +201,6 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"tls_certificate or tls_key cannot be used: {error}") from None
     return context
-
-
-async def open_listeners(host: str, port: int, setting: str) -> list[trio.SocketListener]:
-    """Listening sockets. Raises ``ConfigError`` with what to do where they cannot be had."""
-    try:
-        listeners = await trio.open_tcp_listeners(port, host=host, backlog=1024)
-    except OSError as error:
-        text = f"cannot listen on {host}:{port}: {error.strerror or error}; is a relay running already? set another"
-        raise ConfigError(f"{text} '{setting}', or 0 for a free one") from None
-    return listeners
-
-
-def address_of(listener: trio.SocketListener) -> str:
-    """host:port of a listening socket."""
-    host, port, *_ = listener.socket.getsockname()
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def prepare_process() -> None:

@@ -19,9 +19,10 @@ from relay.admin_token import admin_token
 from relay.broker.base import Broker, Hear, Missed
 from relay.broker.memory import Bus
 from relay.config import ConfigError, Settings
-from relay.node import Node, address_of, open_listeners, open_node, prepare_process
+from relay.node import Node, open_node, prepare_process
 from relay.ops import serve_request
 from relay.ops_client import OPS_FILE
+from relay.sockets import location_of, open_listeners
 from storage.sqlite import open_store
 
 CLUSTER_FILE: Final = "cluster.id"
@@ -89,7 +90,7 @@ async def open_running(settings: Settings) -> AsyncIterator[Running]:
         await node.listen()
         ops = await open_listeners(settings.ops_host, settings.ops_port, "ops_port")
         await nursery.start(partial(trio.serve_listeners, partial(serve_request, node, admin=admin), ops))
-        ops_url = f"http://{address_of(ops[0])}"
+        ops_url = f"http://{location_of(ops[0].socket)}"
         (data / OPS_FILE).write_text(ops_url + "\n", encoding="ascii")  # where `chappe admin` finds us
         yield Running(node, node.url, ops_url, data)
         nursery.cancel_scope.cancel()
@@ -108,17 +109,29 @@ _missed: Final[Missed] = lambda: None  # noqa: E731 - likewise
 
 
 async def run_until_signal(settings: Settings, ready: Callable[[Running], None]) -> None:
-    """Run a relay; ``ready`` is called when it accepts. The first SIGTERM or SIGINT drains, a second ends at once."""
+    """Run a relay; ``ready`` is called when it accepts. SIGTERM or SIGINT drains, the second ends at once.
+
+    SIGHUP reads certificate and key anew.
+    """
     prepare_process()
     log.to_stderr(settings.log_level)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with (
+        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+        trio.open_signal_receiver(signal.SIGHUP) as reloads,
+    ):
         async with open_running(settings) as running, trio.open_nursery() as nursery:
+            nursery.start_soon(_reload, running.node, reloads)
             ready(running)
             await anext(signals)
             nursery.start_soon(_end_after, running.node, nursery.cancel_scope)
             await anext(signals)
             log.warning("ended-at-once", why="a second signal")
             nursery.cancel_scope.cancel()
+
+
+async def _reload(node: Node, reloads: AsyncIterator[int]) -> None:
+    async for _ in reloads:
+        node.reload_tls()
 
 
 async def _end_after(node: Node, scope: trio.CancelScope) -> None:

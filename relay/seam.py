@@ -1,7 +1,7 @@
 """The seam between the connections' logic and whatever moves their bytes: synchronous calls in both directions.
 
-``relay.listener`` implements ``Peer`` over trio-websocket, tests with a list, and a data plane of our own may take over
-without a change above the seam. Rules for every implementation:
+``relay.dataplane`` implements ``Peer`` on an epoll of its own, ``relay.listener`` over trio-websocket (other platforms,
+and the twin to compare with), tests with a list. Rules for every implementation:
 
 Rule 1.  Nothing here waits. ``send_nowait`` and ``send_framed_nowait`` append to a buffer in memory; what they are
          given reaches the socket in that order, whole, or the connection ends.
@@ -15,8 +15,12 @@ Rule 5.  ``close_nowait`` sends what is buffered, the goodbye, and a close frame
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
+
+import trio
 
 
 class Peer(Protocol):
@@ -38,6 +42,10 @@ class Peer(Protocol):
 
     def send_framed_nowait(self, frame: bytes) -> None:
         """Send bytes made by ``framing.binary_frame``: shared by all receivers, never copied per receiver."""
+        ...
+
+    def send_shared_nowait(self, frames: bytes) -> None:
+        """As ``send_framed_nowait``, for what goes to many: others who are ready may be served in between."""
         ...
 
     def close_nowait(self, code: int, reason: str, goodbye: bytes = b"") -> None:
@@ -70,3 +78,54 @@ class Handler(Protocol):
 
 
 Accept = Callable[[Peer], Handler]
+
+
+class HttpService(Protocol):
+    """What answers the requests that are no websocket's."""
+
+    def wants(self, head: bytes) -> bool:
+        """Whether it answers the request that begins with these bytes."""
+        ...
+
+    async def serve(self, stream: trio.abc.Stream, head: bytes) -> None:
+        """Answer requests until the connection ends; ``head`` was read of them already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FrontStatistics:
+    """What is open."""
+
+    connections: int
+    addresses: int
+    buffered_bytes: int
+
+
+class Front(Protocol):
+    """What accepts connections and moves their bytes: the data plane, or its twin over trio-websocket."""
+
+    tls: ssl.SSLContext | None  # of new connections; may be replaced at any time
+
+    async def listen(self, host: str, port: int, setting: str) -> str:
+        """Bind; host:port of the first address. Raises ``ConfigError``, naming ``setting``, where it cannot be had."""
+        ...
+
+    async def serve(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Accept and serve until cancelled."""
+        ...
+
+    def stop_accepting(self) -> None:
+        """Accept nobody any more; connections go on."""
+        ...
+
+    def sweep(self, now_ms: int) -> None:
+        """End what takes too long; called about once a second."""
+        ...
+
+    def later(self, do: Callable[[], None]) -> None:
+        """Call ``do`` soon, on this thread: after everything else that has come at the same time."""
+        ...
+
+    def statistics(self) -> FrontStatistics:
+        """Numbers now."""
+        ...

@@ -79,6 +79,10 @@ class SocketPeer(trio.abc.Stream):
         if not self._is_closing:
             self._append(frame)
 
+    def send_shared_nowait(self, frames: bytes) -> None:
+        """The same: one task writes each connection, so none waits for another."""
+        self.send_framed_nowait(frames)
+
     def close_nowait(self, code: int, reason: str, goodbye: bytes = b"") -> None:
         """Append the goodbye and a close frame; the socket is closed when the peer has answered, or soon."""
         if not self._is_closing:

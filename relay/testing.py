@@ -49,13 +49,14 @@ def virtual_clock_ms() -> Callable[[], int]:
 async def open_relay(
     settings: Settings = TEST_SETTINGS, *, store: Store | None = None, data: Path | None = None,
     clock_ms: Callable[[], int] | None = None, spacing_ms: int = 0, bus: Bus | None = None,
-    entropy: Entropy = os.urandom, cluster: bytes = bytes(range(16)),
+    entropy: Entropy = os.urandom, cluster: bytes = bytes(range(16)), plane: str | None = None,
 ) -> AsyncIterator[TestRelay]:  # fmt: skip
     """Run a relay. Without ``store``: on SQLite in ``data`` if given, else in memory.
 
     ``spacing_ms``: least time between commits that remove nobody (0, so that tests need not wait). ``bus``: several
-    nodes of one test share it.
+    nodes of one test share it. ``plane``: what moves bytes, in place of the setting; a network in memory needs "trio".
     """
+    settings = settings if plane is None else replace(settings, plane=plane)
     clock = clock_ms or virtual_clock_ms()
     async with (
         _open_store(store, data, clock, spacing_ms) as opened,

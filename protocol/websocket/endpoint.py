@@ -118,6 +118,16 @@ class Endpoint:
         self._key = b""
         self._fin = False
 
+    @property
+    def is_midway(self) -> bool:
+        """A frame or a message has begun and has not ended."""
+        return bool(self._opcode or self._rest)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is under way, nothing has to be sent, and the connection is open: so it is nearly always."""
+        return not self._opcode and not self._rest and self._out is None and self.state is State.OPEN
+
     # -- out -----------------------------------------------------------------------------------------------------------
     def outgoing(self) -> bytes:
         """What must be sent now; handed out once."""

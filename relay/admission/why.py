@@ -13,6 +13,7 @@ class Why(StrEnum):
     ADDRESS_RATE = "address_rate"  # … from one network address
     ADDRESS_CONNECTS = "address_connects"  # too many new connections from one network address
     CONNECTIONS = "connections"  # too many open connections: relay, address or account
+    DESCRIPTORS = "descriptors"  # the process may open no more files
     TOPICS = "topics"  # an account founds too many conversations
     FLOOD = "flood"  # cut off: went on although it was told to wait
     PARTIAL = "partial"  # cut off: a message that had begun did not go on

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from protocol import frames as F
 from relay.broker.memory import Bus
 from relay.config import ConfigError
 from relay.connection import Connection
-from relay.node import Node, address_of, open_listeners, open_node, prepare_process, wall_clock_ms
+from relay.node import Node, open_node, prepare_process, wall_clock_ms
 from relay.testing import TEST_SETTINGS, small
 from storage.base import Append, Freed, Outcome, StoreAway
 from storage.memory import MemoryStore
@@ -137,61 +135,6 @@ async def test_insecure_settings_are_said_loudly(caplog: pytest.LogCaptureFixtur
             assert len(node.insecure) == 1
             assert node.counters.accepted == 0
     assert any(record.getMessage().startswith("insecure why=") for record in caplog.records)
-
-
-async def test_a_port_in_use_is_a_sentence() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}.*'port'"):
-            await open_listeners("127.0.0.1", port, "port")
-
-
-class OutOfDescriptors(trio.abc.Listener[trio.abc.Stream]):
-    """Fails as an accept does where no descriptor is left, then gives one connection."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._answers: list[trio.abc.Stream | OSError] = [OSError(errno.EMFILE, ""), OSError(errno.ENFILE, ""), stream]
-
-    async def accept(self) -> trio.abc.Stream:
-        """The next connection, or not."""
-        await trio.lowlevel.checkpoint()
-        if not self._answers:
-            await trio.sleep_forever()
-        answer = self._answers.pop(0)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
-        await trio.lowlevel.checkpoint()
-
-
-async def test_running_out_of_descriptors_is_survived(autojump_clock: trio.testing.MockClock) -> None:
-    async with (
-        Bus().open(lambda c, d: None, lambda: None) as broker,
-        open_node(small(), memory_store(), broker, CLUSTER) as node,
-        trio.open_nursery() as nursery,
-    ):
-        mine, theirs = trio.testing.memory_stream_pair()
-        await nursery.start(node._serve, [OutOfDescriptors(theirs)])
-        await mine.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await mine.receive_some()).startswith(b"HTTP/1.1 400")
-        nursery.cancel_scope.cancel()
-
-
-async def test_addresses() -> None:
-    (listener,) = await open_listeners("127.0.0.1", 0, "port")
-    assert address_of(listener).startswith("127.0.0.1:")
-    await listener.aclose()
-    try:
-        (listener,) = await open_listeners("::1", 0, "port")
-    except ConfigError:
-        return  # a machine without IPv6
-    assert address_of(listener).startswith("[::1]:")
-    await listener.aclose()
 
 
 async def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from protocol import frames as F
 from protocol.codec import encode_batch
 from protocol.errors import Close
 from protocol.frames import SUBPROTOCOL
-from protocol.limits import FRAGMENTS_MAX
+from protocol.limits import WEBSOCKET_FRAGMENTS_MAX as FRAGMENTS_MAX
 from relay.demo.processes import RelayProcess
 from tests.support.people import Person
 from tests.support.wire import Wire, open_wire

@@ -67,6 +67,10 @@ class FakePeer:
         """One message in its websocket frame."""
         self.send_nowait(payload_of(frame))
 
+    def send_shared_nowait(self, frames: bytes) -> None:
+        """What others get too."""
+        self.send_framed_nowait(frames)
+
     def close_nowait(self, code: int, reason: str, goodbye: bytes = b"") -> None:
         """The end, from the relay's side."""
         if self.closed is None:

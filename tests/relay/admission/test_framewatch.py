@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.limits import FRAGMENTS_MAX
+from protocol.limits import WEBSOCKET_FRAGMENTS_MAX as FRAGMENTS_MAX
 from relay.admission.framewatch import FrameWatch
 from tests.support.bad_peers import head, ws
 

@@ -1,0 +1,384 @@
+"""One connection of the data plane: its socket, what waits to be sent, and how far it has come.
+
+Stages: HANDSHAKE (TLS), HEAD (the HTTP request), OPEN (a websocket), CLOSING (our close frame is out, the peer's is
+awaited), ENDING (the last bytes go out, the peer's are read and forgotten, so that a reset does not overtake them),
+OVER. Each stage but OPEN has a deadline; OPEN has one while a message is under way or the socket takes nothing.
+"""
+
+from __future__ import annotations
+
+import ssl
+from enum import IntEnum
+from socket import SHUT_WR, socket
+from typing import TYPE_CHECKING, Final
+
+from protocol import limits as L
+from protocol.errors import CLOSES, Close
+from protocol.websocket import Accepted, CloseCode, Opening, Refused, Request, Server, State, Text, frame
+from relay import bounds as B
+from relay import log
+from relay.admission.why import Why
+from relay.seam import Handler
+
+if TYPE_CHECKING:
+    from relay.dataplane.plane import Plane
+
+AGAIN: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_TIMEOUT: Final = Refused(408, "the request did not come in time").response()
+
+
+class Stage(IntEnum):
+    """See the module."""
+
+    HANDSHAKE = 0
+    HEAD = 1
+    OPEN = 2
+    CLOSING = 3
+    ENDING = 4
+    OVER = 5
+
+
+class Peer:
+    """A ``seam.Peer``. Made and driven by ``Plane``; nothing here waits."""
+
+    __slots__ = (
+        "_began_ms", "_blocked_ms", "_control_ms", "_controls", "_due_ms", "_heard_ms", "_midway_bytes", "_opening",
+        "_out", "_plane", "_was_full", "address", "buffered_bytes", "endpoint", "fd", "handler", "is_blocked",
+        "is_bulk", "is_reading", "is_writing", "sock", "stage",
+    )  # fmt: skip
+
+    def __init__(self, plane: Plane, sock: socket, address: str, *, is_tls: bool) -> None:
+        self._plane = plane
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.address = address
+        self.stage = Stage.HANDSHAKE if is_tls else Stage.HEAD
+        self.endpoint: Server | None = None
+        self.handler: Handler | None = None
+        self.buffered_bytes = 0
+        self.is_blocked = False  # the kernel takes nothing now: epoll says when it does again
+        self.is_bulk = False  # waits in the plane's bulk queue, not among those who are written at once
+        self.is_reading = True
+        self.is_writing = False  # epoll watches for room to write
+        self._out: list[bytes] | None = None
+        self._was_full = False
+        self._opening: Opening | None = None
+        self._due_ms = plane.now_ms + plane.settings.handshake_ms  # of the stage; 0: none
+        self._blocked_ms = 0  # since when the kernel takes nothing
+        self._began_ms = 0  # when the message that is under way began; 0: none is
+        self._heard_ms = 0
+        self._midway_bytes = 0
+        self._controls = 0  # control frames that were counted against the budget
+        self._control_ms = 0
+
+    # -- seam.Peer -----------------------------------------------------------------------------------------------------
+    def send_nowait(self, payload: bytes) -> None:
+        """Send one binary message."""
+        self.send_framed_nowait(frame(payload))
+
+    def send_framed_nowait(self, frame: bytes) -> None:
+        """Send a frame, within this tick."""
+        if self.stage is not Stage.OPEN:
+            return
+        out = self._out
+        if out is None:
+            self._out = [frame]
+            self._plane.wants_to_write(self)
+        else:
+            out.append(frame)
+            if self.is_bulk:  # an answer does not wait for its turn behind a fan-out
+                self._plane.wants_to_write(self)
+        self.buffered_bytes += len(frame)
+
+    def send_shared_nowait(self, frames: bytes) -> None:
+        """Send what many others get too, when it is this peer's turn."""
+        if self.stage is not Stage.OPEN:
+            return
+        out = self._out
+        if out is None:
+            self._out = [frames]
+            self._plane.wants_to_write_in_turn(self)
+        else:
+            out.append(frames)
+        self.buffered_bytes += len(frames)
+
+    def close_nowait(self, code: int, reason: str, goodbye: bytes = b"") -> None:
+        """Send the goodbye and a close frame; the socket is closed when the peer has answered, or soon."""
+        endpoint = self.endpoint
+        if self.stage is not Stage.OPEN or endpoint is None:
+            return
+        if goodbye:
+            self.send_nowait(goodbye)
+        endpoint.close(code, reason)
+        self._append(endpoint.outgoing())
+        self.stage = Stage.CLOSING
+        self._expect_within(B.CLOSE_MS)
+
+    def login_decided_nowait(self) -> None:
+        """From now on the limits of a session hold."""
+        if self.endpoint is not None:
+            self.endpoint.message_bytes_max = L.MESSAGE_BYTES_MAX
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+    def _expect_within(self, span_ms: int) -> None:
+        self._due_ms = self._plane.now_ms + span_ms
+        self._plane.watch(self)
+
+    def is_timed(self) -> bool:
+        """Whether something has a deadline; the plane looks at those once a second."""
+        return bool(self._due_ms or self._blocked_ms or (self._began_ms and self.is_reading))
+
+    def on_second(self, now_ms: int) -> None:
+        """End what takes too long."""
+        settings = self._plane.settings
+        if self._due_ms and now_ms >= self._due_ms:
+            self._overdue()
+        elif self._blocked_ms and now_ms - self._blocked_ms >= settings.stalled_ms:
+            self._plane.counters.closes[Close.SLOW] += 1  # nothing can be said to a socket that takes nothing
+            log.debug("stalled", address=self.address)
+            self.drop()
+        elif self._began_ms and self.is_reading and self.stage is Stage.OPEN:
+            allowed_ms = settings.frame_ms + self._midway_bytes * 1000 // L.FRAME_BYTES_PER_S
+            if now_ms - self._heard_ms >= settings.frame_ms or now_ms - self._began_ms >= allowed_ms:
+                self._plane.counters.refusals[Why.PARTIAL] += 1
+                self._plane.counters.closes[Close.PARTIAL] += 1
+                log.debug("partial", address=self.address)
+                self.close_nowait(Close.PARTIAL, CLOSES[Close.PARTIAL])
+
+    def _overdue(self) -> None:
+        if self.stage is Stage.HEAD:
+            self._plane.counters.refused_handshakes += 1
+            self._answer(_TIMEOUT)
+        elif self.stage is Stage.HANDSHAKE:
+            self._plane.counters.refused_handshakes += 1
+            self.drop()
+        else:
+            self.drop()
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+    def _append(self, data: bytes) -> None:
+        """Bytes of the connection itself, whatever its stage."""
+        if self._out is None:
+            self._out = [data]
+        else:
+            self._out.append(data)
+        self.buffered_bytes += len(data)
+        self._plane.wants_to_write(self)
+
+    def flush(self) -> None:
+        """Hand everything that waits to the kernel; what it does not take waits until it does."""
+        out = self._out
+        if out is None or self.is_blocked or self.stage is Stage.OVER:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        if len(data) > self._plane.bound:
+            self._was_full = True
+        try:
+            taken = self.sock.send(data)
+        except AGAIN:
+            taken = 0
+        except OSError:
+            self.drop()
+            return
+        if taken == len(data):
+            self._out = None
+            self.buffered_bytes = 0
+            self._blocked_ms = 0
+            if self._was_full:
+                self._writable()
+            if self.stage >= Stage.CLOSING:
+                self._flushed()
+        else:
+            self._not_all_taken(data, taken)
+
+    def _not_all_taken(self, data: bytes, taken: int) -> None:
+        self._out = [data[taken:]]
+        self.buffered_bytes = len(data) - taken
+        now_ms = self._plane.now_ms
+        self._blocked_ms = now_ms if taken or not self._blocked_ms else self._blocked_ms
+        self.is_blocked = self.is_writing = True
+        bound = self._plane.bound
+        if self._was_full and self.buffered_bytes <= bound // B.OUTBOUND_LOW_DIVISOR:
+            self._writable()
+        if self.buffered_bytes > 2 * bound and self.is_reading:
+            self.is_reading = False  # rule 2 of the seam
+        self._plane.register(self)
+        self._plane.watch(self)
+
+    def on_room(self) -> None:
+        """Epoll says that the kernel takes bytes again."""
+        self.is_blocked = False
+        self.flush()
+        if self.stage is not Stage.OVER and not self.is_blocked:
+            self.is_writing = False
+            if not self.is_reading:
+                self.is_reading = True
+                self._began_ms = self._began_ms and self._plane.now_ms
+                self._heard_ms = self._plane.now_ms
+            self._plane.register(self)
+
+    def _writable(self) -> None:
+        self._was_full = False
+        if self.handler is not None and self.stage is Stage.OPEN:
+            self.handler.on_writable()
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    def on_readable(self) -> None:
+        """Epoll says that there are bytes, or the end of them: one read."""
+        try:
+            data = self.sock.recv(B.READ_BYTES)
+        except AGAIN:
+            return
+        except OSError:
+            self.drop()
+            return
+        if not data:
+            self._ended_by_peer()
+        elif self.stage is Stage.OPEN or self.stage is Stage.CLOSING:
+            self._websocket(data)
+        elif self.stage is Stage.HEAD:
+            self._head(data)
+        # ENDING: forgotten
+
+    def _websocket(self, data: bytes) -> None:
+        endpoint, handler = self.endpoint, self.handler
+        if endpoint is None or handler is None:
+            return
+        messages = endpoint.receive(data)
+        for message in messages:
+            if self.stage is not Stage.OPEN:
+                return  # something in an earlier one has ended the connection
+            if type(message) is Text:
+                handler.on_text()
+            else:
+                handler.on_message(message)
+        if endpoint.is_quiet:
+            self._began_ms = 0
+        else:
+            self._unfinished(endpoint, len(data), new=bool(messages))
+
+    def _unfinished(self, endpoint: Server, size: int, *, new: bool) -> None:
+        """A message is under way, the endpoint has something to say, or the connection has ended."""
+        if self.stage is Stage.OVER:
+            return
+        reply = endpoint.outgoing()
+        if reply:
+            self._append(reply)
+            self._count_controls(endpoint)
+        if endpoint.state is State.CLOSED:
+            self._closed(endpoint)
+            return
+        if not endpoint.is_midway:
+            self._began_ms = 0
+            return
+        now_ms = self._plane.now_ms
+        if new or not self._began_ms:
+            self._began_ms, self._midway_bytes = now_ms, 0
+            self._plane.watch(self)
+        self._midway_bytes += size
+        self._heard_ms = now_ms
+
+    def _count_controls(self, endpoint: Server) -> None:
+        """Pings cost us more than the peer: beyond a rate they end the connection."""
+        now_ms = self._plane.now_ms
+        if now_ms - self._control_ms >= 1000:
+            self._control_ms, self._controls = now_ms, endpoint.control_frames
+        elif endpoint.control_frames - self._controls > B.CONTROLS_PER_S and self.stage is Stage.OPEN:
+            self._plane.counters.refusals[Why.FLOOD] += 1
+            self.close_nowait(CloseCode.POLICY, f"more than {B.CONTROLS_PER_S} control frames in a second")
+
+    def _closed(self, endpoint: Server) -> None:
+        """The close handshake is over, or there is nothing to wait for after an error."""
+        if endpoint.failure is not None and endpoint.failure.code == CloseCode.SIZE:
+            self._plane.counters.refusals[Why.OVERSIZE] += 1
+        self._end()
+
+    # -- the HTTP head -------------------------------------------------------------------------------------------------
+    def _head(self, data: bytes) -> None:
+        if self._opening is None:
+            self._opening = Opening(self._plane.policy)
+        found = self._opening.receive(data)
+        if found is None:
+            return
+        self._opening = None
+        if isinstance(found, Accepted):
+            self._open(found)
+        elif isinstance(found, Refused):
+            self._refuse(found)
+        else:
+            self._plain(found)
+
+    def _open(self, accepted: Accepted) -> None:
+        self._append(accepted.response())
+        self.endpoint = Server(message_bytes_max=L.LOGIN_BUFFER_BYTES_MAX, accepts_text=True)
+        self.stage = Stage.OPEN
+        self._due_ms = 0
+        self.handler = self._plane.accept(self)
+        if accepted.rest:
+            self._websocket(accepted.rest)
+
+    def _plain(self, request: Request) -> None:
+        """Plain HTTP: a service takes the socket over, or there is nothing here."""
+        if not self._plane.hand_over(self, request):
+            self._refuse(self._plane.not_found(request))
+
+    def _refuse(self, refused: Refused) -> None:
+        self._plane.counters.refused_handshakes += 1
+        self._answer(refused.response())
+
+    def _answer(self, response: bytes) -> None:
+        """The last bytes of this connection."""
+        self._append(response)
+        self._end()
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+    def _end(self) -> None:
+        """Send what waits, then our end of the stream; the peer's is awaited for a moment."""
+        self._leave_handler()
+        self.stage = Stage.ENDING
+        self._began_ms = 0
+        self._expect_within(B.CLOSE_MS)
+        if self._out is None:
+            self._flushed()
+
+    def _flushed(self) -> None:
+        """Everything is with the kernel, and nothing will follow."""
+        if self.stage is not Stage.ENDING:
+            return
+        endpoint = self.endpoint
+        if endpoint is not None and endpoint.failure is None and endpoint.received_code is not None:
+            self.drop()  # both close frames are exchanged: the server ends TCP first (RFC 6455, section 7.1.1)
+            return
+        try:
+            self.sock.shutdown(SHUT_WR)
+        except OSError:
+            self.drop()
+
+    def _ended_by_peer(self) -> None:
+        """The peer's stream has ended. What waits is still sent, if it takes that."""
+        if self.stage is Stage.ENDING and self._out is not None and not self.is_blocked:
+            self.flush()
+        self.drop()
+
+    def _leave_handler(self) -> None:
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            handler.on_closed()
+
+    def drop(self) -> None:
+        """End at once. Idempotent."""
+        if self.stage is not Stage.OVER:
+            self.stage = Stage.OVER
+            self._due_ms = self._blocked_ms = self._began_ms = 0
+            self._out = None
+            self.buffered_bytes = 0
+            self._plane.forget(self)
+            self.sock.close()
+            self._leave_handler()
+
+    def release(self) -> socket:
+        """Give the socket to somebody else: this connection is over for the plane, but not closed."""
+        self.stage = Stage.OVER
+        self._due_ms = 0
+        self._plane.forget(self)
+        return self.sock
