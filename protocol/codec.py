@@ -13,15 +13,19 @@ import msgpack
 import msgspec
 
 from protocol.errors import Code, RemoteProtocolError
-from protocol.frames import CLIENT_FRAMES, REGISTRY, RELAY_FRAMES, AnyFrame, Frame
+from protocol.frames import CLIENT_FRAMES, REGISTRY, RELAY_FRAMES, AnyFrame, Frame, Pub
 from protocol.limits import BATCH_FRAMES_MAX, CONTENT_DEPTH_MAX, CONTENT_ITEMS_MAX, EXTENSION_TYPE_MIN, INT_MAX
 
 T = TypeVar("T")
 _encoder: Final = msgspec.msgpack.Encoder()
 _frames: Final = msgspec.msgpack.Decoder(AnyFrame)
+_publish: Final = msgspec.msgpack.Decoder(Pub)
 _raw_list: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _number: Final = msgspec.msgpack.Decoder(int)
 _BAD: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+_PUB: Final = 13  # the number of its type, in the second byte of a frame of at most 15 fields
 
 
 class _Start(msgspec.Struct, array_like=True):
@@ -86,6 +90,16 @@ def decode_frames(data: bytes, *, from_client: bool) -> list[AnyFrame]:
     except RemoteProtocolError as error:
         error.undone = tuple(rid for rid in _rids_of(parts) if rid != error.rid)
         raise
+
+
+def decode_publish(data: bytes) -> Pub | None:
+    """A message that is one PUB, which nearly all are; None: it is something else, or malformed (``decode_frames``)."""
+    if len(data) < 2 or data[1] != _PUB or data[0] & 0xF0 != 0x90:
+        return None
+    try:
+        return _publish.decode(data)
+    except _BAD:
+        return None
 
 
 def _is_batch(data: bytes) -> bool:

@@ -39,6 +39,8 @@ RECONNECT_MS = {
     Close.RESTART: DRAIN_RECONNECT_MS, Close.FLOOD: L.FLOOD_RECONNECT_MS, Close.KICKED: L.KICK_RECONNECT_MS,
     Close.OVERLOAD: L.RECONNECT_MS_MAX,
 }  # fmt: skip
+_EPHEMERAL_FLAG = int(F.Flag.EPHEMERAL)  # operations on the enum cost more than the rest of a message
+_EPHEMERAL, _PUBLISH = Kind.EPHEMERAL, Kind.PUBLISH
 _CLOSE_UNSUPPORTED = 1003  # RFC 6455 section 7.4.1: a type of data that cannot be accepted
 
 
@@ -63,6 +65,8 @@ class Connection:
         self._request_bytes = 0
         self._is_answering = False
         self._is_gone = False
+        self._facts: router.Facts | None = None  # what the router asks, while it stays the same
+        self._boundary = relay.boundary("message", self.failed)
         self._patience_ms = 0
         self._catchup = Catchup(
             peer, relay.store.topics, self._settings.outbound_bytes_max, relay.counters, self._spawn
@@ -85,8 +89,14 @@ class Connection:
     # -- what the seam calls -------------------------------------------------------------------------------------------
     def on_message(self, data: bytes) -> None:
         """One binary message of the client."""
-        with self._relay.boundary("message", self.failed):
-            self._receive(data)
+        with self._boundary:
+            now_ms = self._relay.tick_ms()
+            frame = self.session.receive_publish(data, now_ms)
+            if frame is None:
+                self._receive(data, now_ms)
+            else:
+                self._gate.receive(len(data), now_ms)
+                self._publish(frame, now_ms)
 
     def on_text(self) -> None:
         """Text websocket messages are no part of the protocol."""
@@ -204,9 +214,8 @@ class Connection:
         self._subscriptions.leave_all()
 
     # -- receiving -----------------------------------------------------------------------------------------------------
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes, now_ms: int) -> None:
         try:
-            now_ms = self._relay.tick_ms()
             self._gate.receive(len(data), now_ms)
             frames = self.session.receive(data, now_ms)
         except RemoteProtocolError as error:
@@ -229,7 +238,7 @@ class Connection:
 
     def _take(self, frame: F.AnyFrame) -> None:
         """Handle a frame now, or after the login that is being decided (the session bounds what may wait)."""
-        if not isinstance(frame, ANSWERED) and self._wait(Kind.OTHER) is not None:
+        if not isinstance(frame, ANSWERED) and self._wait(Kind.OTHER, self._relay.tick_ms()) is not None:
             return  # dropped: nobody waits for an answer, and an ACK may be lost
         if isinstance(frame, F.Ping):
             self.send(F.Pong(frame.t))
@@ -250,7 +259,7 @@ class Connection:
 
     def _handle(self, frame: F.AnyFrame) -> None:
         if isinstance(frame, F.Pub):
-            self._publish(frame)
+            self._publish(frame, self._relay.tick_ms())
         elif isinstance(frame, (F.Sub, F.Req)):
             self._queue_request(frame)
         elif isinstance(frame, F.Ack):
@@ -266,6 +275,7 @@ class Connection:
         if self._is_gone:
             return
         number, key_packages = judgement.login.number, judgement.login.key_packages
+        self._facts = None
         self.account, self.device, self.login_number = frame.account, frame.device, frame.number
         self.bounds_changed()
         self._relay.counters.logins += 1
@@ -295,18 +305,21 @@ class Connection:
         """The device is listed and has its login number. False: a newer login exists, BYE was said."""
         self.login = login
         self.is_registered = True
+        self._facts = None
         return self._relay.registry.logged_in(self)
 
     # -- PUB -----------------------------------------------------------------------------------------------------------
-    def _publish(self, frame: F.Pub) -> None:
-        kind = Kind.EPHEMERAL if frame.flags & F.Flag.EPHEMERAL else Kind.PUBLISH
-        if not self._may_go_on(frame.rid, kind):
+    def _publish(self, frame: F.Pub, tick_ms: int) -> None:
+        kind = _EPHEMERAL if frame.flags & _EPHEMERAL_FLAG else _PUBLISH
+        if not self._may_go_on(frame.rid, kind, tick_ms):
             return
-        facts = router.Facts(self.account, self.device, self.login, self.is_registered)
+        facts = self._facts
+        if facts is None:
+            facts = self._facts = router.Facts(self.account, self.device, self.login, self.is_registered)
         now_ms = self._relay.clock_ms()
         action = router.decide(frame, facts, now_ms)
         if isinstance(action, Append) and action.create is not None:
-            wait = self._gate.found(self._relay.tick_ms())
+            wait = self._gate.found(tick_ms)
             if wait is not None:
                 self._refuse_rate(frame.rid, wait)
                 return
@@ -316,9 +329,9 @@ class Connection:
         """A conversation was refused, or it was founded before: it does not count."""
         self._gate.founded_nothing()
 
-    def _wait(self, kind: Kind) -> Wait | None:
+    def _wait(self, kind: Kind, now_ms: int) -> Wait | None:
         """Whether a frame comes too early. One who goes on all the same for too long is cut off."""
-        wait = self._gate.take(kind, self._relay.tick_ms())
+        wait = self._gate.take(kind, now_ms)
         if wait is not None:
             self._count(wait.why)
             if self._gate.is_flooding and not self.is_over:
@@ -335,20 +348,20 @@ class Connection:
             self._count(wait.why)
         self.refuse(rid, Refused(Code.RATE, wait.text, retry_ms=wait.ms))
 
-    def _may_go_on(self, rid: int, kind: Kind) -> bool:
+    def _may_go_on(self, rid: int, kind: Kind, now_ms: int) -> bool:
         """Neither draining nor too fast; otherwise ERR was sent."""
         if self._relay.is_draining:
             text = "the relay is restarting; retry with the same id after reconnecting"
             self.refuse(rid, Refused(Code.DRAINING, text, retry_ms=DRAIN_RECONNECT_MS))
             return False
-        wait = self._wait(kind)
+        wait = self._wait(kind, now_ms)
         if wait is not None:
             self._refuse_rate(rid, wait)
         return wait is None
 
     # -- SUB, REQ ------------------------------------------------------------------------------------------------------
     def _queue_request(self, frame: F.Sub | F.Req) -> None:
-        if not self._may_go_on(frame.rid, Kind.REQUEST):
+        if not self._may_go_on(frame.rid, Kind.REQUEST, self._relay.tick_ms()):
             return
         size = len(frame.params) if isinstance(frame, F.Req) else 0
         over = self._request_bytes + size > REQUEST_BYTES_MAX and bool(self._requests)

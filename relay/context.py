@@ -28,6 +28,7 @@ from relay.wheel import Wheel
 from storage.base import Entry, Freed, Store
 
 FLAG_DRAINING = 1
+_DEVICES = int(Flag.DEVICES)
 
 
 class Relay:
@@ -96,7 +97,7 @@ class Relay:
     def committed(self, entry: Entry) -> None:
         """An entry is durable: hand it to its followers, and act on new device lists."""
         self.hubs.committed(entry)
-        if entry.flags & Flag.DEVICES:
+        if entry.flags & _DEVICES:
             self._list_changed(entry)
 
     def _list_changed(self, entry: Entry) -> None:

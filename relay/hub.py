@@ -31,6 +31,7 @@ from relay.seam import Peer
 from storage.base import Entry, Hole, Page, TopicState
 
 _ERASED_BY_ORDER = int(Flag.ERASE)
+_ACCESS = int(Flag.ACCESS)
 
 
 class Owner(Protocol):
@@ -252,7 +253,7 @@ class Hub:
             self.ring.forget(offset)  # the erased body may be in it
         self.ring.push(offset, frame)
         self._queue(offset, frame)
-        if entry.flags & Flag.ACCESS:
+        if entry.flags & _ACCESS:
             self.flush()
             self._apply(decode_struct(entry.header, AccessChange), offset)
 
@@ -270,7 +271,7 @@ class Hub:
         self._pending = []
         if not self._live:
             return
-        offsets = [offset for offset, _ in pending if offset]
+        offsets = [offset for offset, _ in pending if offset] if len(pending) > 1 or pending[0][0] else ()
         whole = pending[0][1] if len(pending) == 1 else b"".join([frame for _, frame in pending])
         if offsets:
             self._fan_out(pending, whole, offsets[0], offsets[-1] + 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import os
 import socket
 import ssl
@@ -13,10 +11,6 @@ from pathlib import Path
 
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from trio_websocket import ConnectionClosed, wrap_client_stream
 
 from protocol import frames as F
@@ -25,6 +19,7 @@ from protocol import requests as R
 from protocol.codec import decode_struct, encode_struct
 from relay.listener import PATH
 from relay.testing import TestRelay, open_relay, small
+from tests.support.certificates import certificate
 from tests.support.people import Person, group, message
 from tests.support.waiting import until
 from tests.support.wire import Wire, open_wire
@@ -210,30 +205,6 @@ async def test_draining_under_load_loses_nothing_that_was_acknowledged(tmp_path:
     assert sorted(stored) == list(range(1, live.offset + 1))
     for number, result in acknowledged.items():
         assert stored[result.offset] == b"%d" % number
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "relay")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
-    cert_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return cert_file, key_file
 
 
 async def test_over_tls(tmp_path: Path) -> None:
