@@ -39,7 +39,9 @@ def fragmented() -> Iterator[Case]:
     yield Case("6.4.2", "fails at the octet that cannot follow, a fragment on", halves, closes=(1007,))
     frame = client_frame(TEXT, LONG)
     upto = len(frame) - len(LONG) + len(KOSME)
-    yield Case("6.4.3", "fails within a frame, after the character", (frame[:upto], frame[upto : upto + 4]), closes=(1007,))
+    yield Case(
+        "6.4.3", "fails within a frame, after the character", (frame[:upto], frame[upto : upto + 4]), closes=(1007,)
+    )
     octets = chopped(frame[: upto + 2], 1)
     yield Case("6.4.4", "fails within a frame, at the octet", octets, closes=(1007,))
 
@@ -64,7 +66,7 @@ _TABLE: tuple[tuple[int, str, bool, tuple[str, ...]], ...] = (
         False,
         tuple(
             b"".join(bytes((octet, 0x20)) for octet in octets).hex()
-            for octets in (range(0xC0, 0xE0), range(0xE0, 0xF0), range(0xF0, 0xF8), range(0xF8, 0xFC), range(0xFC, 0xFE))
+            for octets in map(range, (0xC0, 0xE0, 0xF0, 0xF8, 0xFC), (0xE0, 0xF0, 0xF8, 0xFC, 0xFE))
         ),
     ),
     (
