@@ -99,6 +99,7 @@ HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`
 
 # -- websocket framing and its HTTP head (RFC 6455, RFC 9112) ---------------------------------------------------------
 WEBSOCKET_FRAGMENTS_MAX: Final = 2048  # of one message: 1 MiB in pieces of 512 bytes; each takes the slow path
+WEBSOCKET_CONTROL_FRAMES_MAX: Final = 256  # in one read: a peer pings every few seconds; 256 take a millisecond
 WEBSOCKET_PONG_BYTES_MAX: Final = 64 * 1024  # pongs nobody has sent yet; beyond it only the last ping is answered
 HEAD_BYTES_MAX: Final = 16 * 1024  # HTTP head of a request: browsers with cookies stay below 8 KiB
 HEAD_LINE_BYTES_MAX: Final = 8000  # request line: what RFC 9112, section 3, recommends every server to support

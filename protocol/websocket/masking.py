@@ -7,7 +7,7 @@ core, nanoseconds for a payload of 128 B / 1 KiB / 4 KiB / 64 KiB:
 one XOR of two big integers                      388   1,700   5,700  130,000
 the same, key from a table of ones (`REPEAT`)    339       –       –        –
 `bytes.translate` of every fourth octet          927   1,990   4,190   52,000
-a C helper (`websockets.speedups`)               110     152     190    1,285
+a C helper (not installed; measured elsewhere)   110     152       –    1,285
 =============================================  =====  ======  ======  =======
 
 So: integers up to `INTEGER_BYTES_MAX`, above it four translations. None of our dependencies ships a C helper; where one

@@ -144,6 +144,16 @@ def test_pongs_that_nobody_sends_do_not_pile_up() -> None:
     assert list(server_frames(server.outgoing()))[-1][1][:3] == b"999"
 
 
+def test_a_flood_of_control_frames_in_one_chunk() -> None:
+    server = Server()
+    for _ in range(2):  # the bound is on a chunk, not on the connection
+        server.receive(client_frame(PING) * L.WEBSOCKET_CONTROL_FRAMES_MAX)
+        assert server.state is State.OPEN
+    server.outgoing()
+    server.receive(client_frame(PONG) * (L.WEBSOCKET_CONTROL_FRAMES_MAX + 1))
+    assert (closed_with(server), server.state) == (1008, State.CLOSED)
+
+
 def test_our_close_then_theirs() -> None:
     server = Server()
     server.close(4001, "slow")
@@ -270,5 +280,5 @@ def test_any_header_has_one_of_the_documented_outcomes(first: int, second: int, 
     server = Server(message_bytes_max=125)
     server.receive(bytes((first, second)) + rest)
     if server.failure is not None:
-        assert server.failure.code in (1002, 1003, 1007, 1009)
+        assert server.failure.code in (1002, 1003, 1007, 1009)  # never more than 19 frames, so no flood
         assert closed_with(server) == server.failure.code
