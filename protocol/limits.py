@@ -37,6 +37,15 @@ PARAMS_BYTES_MAX: Final = MESSAGE_BYTES_MAX  # parameters of a REQ: one blob par
 EXPIRY_MS_MAX: Final = 366 * 86_400_000  # ttl of an entry: at most a year
 EXTENSION_TYPE_MIN: Final = 64  # unknown frame types from here up are ignored, below it they are errors
 
+# -- websocket framing and its HTTP head (RFC 6455, RFC 9112) ---------------------------------------------------------
+WEBSOCKET_FRAGMENTS_MAX: Final = 2048  # of one message: 1 MiB in pieces of 512 bytes; each takes the slow path
+WEBSOCKET_CONTROL_FRAMES_MAX: Final = 256  # in one read: a peer pings every few seconds; 256 take a millisecond
+WEBSOCKET_PONG_BYTES_MAX: Final = 64 * 1024  # pongs nobody has sent yet; beyond it only the last ping is answered
+HEAD_BYTES_MAX: Final = 16 * 1024  # HTTP head of a request: browsers with cookies stay below 8 KiB
+HEAD_LINE_BYTES_MAX: Final = 8000  # request line: what RFC 9112, section 3, recommends every server to support
+HEAD_FIELDS_MAX: Final = 64  # header lines: browsers send under 25, proxies add under 10
+SUBPROTOCOLS_OFFERED_MAX: Final = 16  # offered by one client: today it has one, and two in years of change
+
 # -- what one connection may hold -------------------------------------------------------------------------------------
 SUBSCRIBE_TOPICS_MAX: Final = 256  # topics in one SUB
 SUBSCRIPTIONS_MAX: Final = 2048  # per connection; each costs a few hundred bytes of relay memory
@@ -96,12 +105,3 @@ BLOB_BYTES_MAX: Final = 960 * 1024  # one sealed blob in one request; larger thi
 BLOB_UNLINKED_MS: Final = 3_600_000  # an upload that nothing refers to lives an hour
 TOPIC_READ_ENTRIES_MAX: Final = 500  # entries of one read
 HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`
-
-# -- websocket framing and its HTTP head (RFC 6455, RFC 9112) ---------------------------------------------------------
-WEBSOCKET_FRAGMENTS_MAX: Final = 2048  # of one message: 1 MiB in pieces of 512 bytes; each takes the slow path
-WEBSOCKET_CONTROL_FRAMES_MAX: Final = 256  # in one read: a peer pings every few seconds; 256 take a millisecond
-WEBSOCKET_PONG_BYTES_MAX: Final = 64 * 1024  # pongs nobody has sent yet; beyond it only the last ping is answered
-HEAD_BYTES_MAX: Final = 16 * 1024  # HTTP head of a request: browsers with cookies stay below 8 KiB
-HEAD_LINE_BYTES_MAX: Final = 8000  # request line: what RFC 9112, section 3, recommends every server to support
-HEAD_FIELDS_MAX: Final = 64  # header lines: browsers send under 25, proxies add under 10
-SUBPROTOCOLS_OFFERED_MAX: Final = 16  # offered by one client: today it has one, and two in years of change
