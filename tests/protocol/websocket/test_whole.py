@@ -9,7 +9,7 @@ from protocol.websocket.encoder import frame
 from protocol.websocket.masking import xor_in_python
 from tests.support.rfc6455.case import BINARY, CLOSE, CONTINUATION, PING, TEXT, client_frame
 
-SIZES = [0, 1, 2, 3, 5, 120, 125, 126, 127, 255, 256, 257, 1000, 65535]
+SIZES = [0, 1, 2, 3, 5, 120, 125, 126, 127, 256, 1023, 1024, 1025, 2000, 65535]
 MAX = 1 << 20
 SERVERS = [whole.masked_by_integers, whole.masked_by(xor_in_python)]
 
