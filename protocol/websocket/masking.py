@@ -4,14 +4,14 @@ Python has no XOR of byte strings, so this is where the time of a server in Pyth
 core, nanoseconds for a payload of 128 B / 1 KiB / 4 KiB / 64 KiB:
 
 =============================================  =====  ======  ======  =======
-one XOR of two big integers                      388   1,700   5,700  130,000
+one XOR of two big integers                      470   1,860   5,770   84,000
 the same, key from a table of ones (`REPEAT`)    314   1,625       –        –
-`bytes.translate` of every fourth octet          927   1,990   4,190   52,000
+`bytes.translate` of every fourth octet          935   2,210   4,370   52,000
 a C helper (not installed; measured elsewhere)   110     152       –    1,285
 =============================================  =====  ======  ======  =======
 
-So: integers up to `INTEGER_BYTES_MAX` (with the table in the hot path), above it four translations. None of our dependencies ships a C helper; where one
-of `HELPERS` can be imported and gives the right answer, it is used instead.
+So: integers up to `INTEGER_BYTES_MAX` (in the hot path with the table), above it four translations. None of our
+dependencies ships a C helper; where one of `HELPERS` can be imported and gives the right answer, it is used instead.
 """
 
 from __future__ import annotations
