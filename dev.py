@@ -157,6 +157,11 @@ def coverage(extra: list[str]) -> int:
     return run(PYTHON, "-m", "tests.house.own_coverage", *extra)
 
 
+def test_autobahn(extra: list[str]) -> int:
+    """The Autobahn testsuite against our websocket; needs CPython 2.7 and a package index."""
+    return run(PYTHON, "-m", "tests.autobahn", *extra)
+
+
 def model(extra: list[str]) -> int:
     """The table of the model checker: `publish` or `delivery`."""
     return run(PYTHON, "-m", "tests.model", *extra)
@@ -192,6 +197,7 @@ COMMANDS = {
     "demo": demo,
     "test": test,
     "test-long": test_long,
+    "test-autobahn": test_autobahn,
     "lint": lint,
     "bench": bench,
     "prove": prove,
@@ -205,7 +211,7 @@ COMMANDS = {
 
 def main(arguments: list[str]) -> int:
     """Run one command; everything after its name is handed on (a leading `--` is dropped)."""
-    lines = "\n".join(f"  {name:<10} {(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items())
+    lines = "\n".join(f"  {name:<13} {(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="dev.py", usage="python3 dev.py COMMAND [-- arguments]", description=f"commands:\n{lines}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -37,6 +37,15 @@ PARAMS_BYTES_MAX: Final = MESSAGE_BYTES_MAX  # parameters of a REQ: one blob par
 EXPIRY_MS_MAX: Final = 366 * 86_400_000  # ttl of an entry: at most a year
 EXTENSION_TYPE_MIN: Final = 64  # unknown frame types from here up are ignored, below it they are errors
 
+# -- websocket framing and its HTTP head (RFC 6455, RFC 9112) ---------------------------------------------------------
+WEBSOCKET_FRAGMENTS_MAX: Final = 2048  # of one message: 1 MiB in pieces of 512 bytes; each takes the slow path
+WEBSOCKET_CONTROL_FRAMES_MAX: Final = 256  # in one read: a peer pings every few seconds; 256 take a millisecond
+WEBSOCKET_PONG_BYTES_MAX: Final = 64 * 1024  # pongs nobody has sent yet; beyond it only the last ping is answered
+HEAD_BYTES_MAX: Final = 16 * 1024  # HTTP head of a request: browsers with cookies stay below 8 KiB
+HEAD_LINE_BYTES_MAX: Final = 8000  # request line: what RFC 9112, section 3, recommends every server to support
+HEAD_FIELDS_MAX: Final = 64  # header lines: browsers send under 25, proxies add under 10
+SUBPROTOCOLS_OFFERED_MAX: Final = 16  # offered by one client: today it has one, and two in years of change
+
 # -- what one connection may hold -------------------------------------------------------------------------------------
 SUBSCRIBE_TOPICS_MAX: Final = 256  # topics in one SUB
 SUBSCRIPTIONS_MAX: Final = 2048  # per connection; each costs a few hundred bytes of relay memory
@@ -152,11 +161,3 @@ PROOF_BITS_SOLVED_MAX: Final = 24  # half a minute: clients do not work longer f
 BAN_REASON_CHARS_MAX: Final = 200  # one line in `chappe admin bans`
 BANS_MAX: Final = 100_000  # kept in memory of every relay: about 30 MB
 QUOTA_MAX: Final = 1_000_000_000  # of any bound of a single account
-
-# -- websocket framing and its HTTP head (RFC 6455, RFC 9112) ---------------------------------------------------------
-WEBSOCKET_FRAGMENTS_MAX: Final = 1024  # of one message: 1 MiB in pieces of 1 KiB; each costs a pass of the slow path
-WEBSOCKET_PONG_BYTES_MAX: Final = 64 * 1024  # pongs nobody has sent yet; beyond it only the last ping is answered
-HEAD_BYTES_MAX: Final = 16 * 1024  # HTTP head of a request: browsers with cookies stay below 8 KiB
-HEAD_LINE_BYTES_MAX: Final = 8000  # request line: what RFC 9112, section 3, recommends every server to support
-HEAD_FIELDS_MAX: Final = 64  # header lines: browsers send under 25, proxies add under 10
-SUBPROTOCOLS_OFFERED_MAX: Final = 16  # offered by one client: today it has one, and two in years of change

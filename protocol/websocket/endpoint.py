@@ -15,7 +15,8 @@ the same code and leads to CLOSED; so does whatever the RFC forbids, with the co
 In CLOSED nothing is looked at any more.
 
 What the caller owes: the bytes of `outgoing` are sent after every `receive` and before anything else; no frame is sent
-in another state than OPEN; time-outs, and a budget for `control_frames` per second, since only the caller has a clock.
+in another state than OPEN; time-outs, and a budget for `control_frames` per second, since only the caller has a clock
+(a flood within one chunk is refused here). How long one `receive` can take is decided by the size of the chunk.
 
 Bounds hold before anything is kept: a length over the limit is refused from the header, fragments are counted, and the
 memory of an unfinished message is what has arrived of it, whatever its header announced.
@@ -63,6 +64,7 @@ class Endpoint:
     """
 
     __slots__ = (
+        "_control_max",
         "_fin",
         "_fragments",
         "_key",
@@ -101,6 +103,7 @@ class Endpoint:
         self.accepts_text = accepts_text
         self.state = State.OPEN
         self.control_frames = 0  # pings, pongs and closes so far
+        self._control_max = 0  # what it may grow to in this chunk
         self.last_pong = b""
         self.sent_code: int | None = None
         self.received_code: int | None = None  # 1005: a close frame without a code; 1006: none came
@@ -190,15 +193,16 @@ class Endpoint:
         Texts are `Text`. Messages before an error in the same chunk are returned; what comes after is not looked at.
         """
         messages: list[bytes] = []
-        state = self.state
-        if state is State.CLOSED:
+        if self.state is State.CLOSED:
             return messages
         if self._rest:
             data, self._rest = self._rest + data, b""
+        self._control_max = self.control_frames + L.WEBSOCKET_CONTROL_FRAMES_MAX
+        taken: list[bytes] = messages if self.state is State.OPEN else []  # after our close they are discarded
         at, end = 0, len(data)
         while at < end:
-            if not self._opcode and self.state is State.OPEN:
-                at = self._whole(data, at, self.message_bytes_max, messages)
+            if not self._opcode:
+                at = self._whole(data, at, self.message_bytes_max, taken)
                 if at == end:
                     break
             at = self._payload(data, at, messages) if self._need else self._header(data, at, messages)
@@ -313,6 +317,8 @@ class Endpoint:
         if self._flag:
             payload = xor(payload, data[start - KEY_BYTES : start])
         self.control_frames += 1
+        if self.control_frames > self._control_max:
+            return self._fail(CloseCode.POLICY, "a flood of control frames")
         opcode = data[at] & 15
         if opcode == Opcode.CLOSE:
             return self._close_received(payload)

@@ -26,6 +26,8 @@ _START: Final = re.compile(rb"[A-Z][A-Z0-9-]{0,31}(?: .*)?", re.DOTALL)
 _BARE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|\0")
 _FOLDED: Final = re.compile(rb"\r\n[ \t]")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~%:\[\]-]*")
+_LENGTH: Final = re.compile(rb"\d{1,18}")  # h11 would merge "4, 4" into 4
+_VERSIONS: Final = (b"1.0", b"1.1")
 _PHRASES: Final = {
     400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 414: "URI Too Long",
     426: "Upgrade Required", 431: "Request Header Fields Too Large", 501: "Not Implemented", 503: "Service Unavailable",
@@ -125,12 +127,15 @@ def _refuse_lines(head: bytes) -> Refused | None:
         return _TOO_LONG
     if len(lines) - 1 > L.HEAD_FIELDS_MAX:
         return _TOO_MANY
-    names = Counter(line.partition(b":")[0].lower() for line in lines[1:])
+    fields = [line.partition(b":") for line in lines[1:]]
+    names = Counter(name.lower() for name, _, _ in fields)
     for name in SINGLE:
         if names[name] > 1:
             return Refused(400, f"more than one {name.decode()} header")
     if names[b"content-length"] and names[b"transfer-encoding"]:
         return Refused(400, "a content-length beside a transfer-encoding (RFC 9112, section 6.1)")
+    if not all(_LENGTH.fullmatch(value.strip()) for name, _, value in fields if name.lower() == b"content-length"):
+        return Refused(400, "the content-length is no number")
     return None
 
 
@@ -144,6 +149,8 @@ def _parse(data: bytes, size: int) -> Request | Refused:
         return Refused(error.error_status_hint, "not a request that can be understood")
     if not isinstance(event, h11.Request):
         return Refused(400, "not a request that can be understood")
+    if event.http_version not in _VERSIONS:
+        return Refused(505, "HTTP/1.1 is spoken here")
     request = Request(event.method, event.target, event.http_version, tuple(event.headers), size, data)
     if not _HOST.fullmatch(request.header(b"host") or b""):
         return Refused(400, "the host header names no host")

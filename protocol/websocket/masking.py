@@ -4,14 +4,14 @@ Python has no XOR of byte strings, so this is where the time of a server in Pyth
 core, nanoseconds for a payload of 128 B / 1 KiB / 4 KiB / 64 KiB:
 
 =============================================  =====  ======  ======  =======
-one XOR of two big integers                      388   1,700   5,700  130,000
-the same, key from a table of ones (`REPEAT`)    339       –       –        –
-`bytes.translate` of every fourth octet          927   1,990   4,190   52,000
-a C helper (`websockets.speedups`)               110     152     190    1,285
+one XOR of two big integers                      470   1,860   5,770   84,000
+the same, key from a table of ones (`REPEAT`)    314   1,625       –        –
+`bytes.translate` of every fourth octet          935   2,210   4,370   52,000
+a C helper (not installed; measured elsewhere)   110     152       –    1,285
 =============================================  =====  ======  ======  =======
 
-So: integers up to `INTEGER_BYTES_MAX`, above it four translations. None of our dependencies ships a C helper; where one
-of `HELPERS` can be imported and gives the right answer, it is used instead.
+So: integers up to `INTEGER_BYTES_MAX` (in the hot path with the table), above it four translations. None of our
+dependencies ships a C helper; where one of `HELPERS` can be imported and gives the right answer, it is used instead.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ Xor = Callable[[bytes, bytes], bytes]
 #: Modules and functions in C with the signature of `xor`, should they be installed.
 HELPERS: Final = (("websockets.speedups", "apply_mask"),)
 INTEGER_BYTES_MAX: Final = 1536  # where four translations become faster than one XOR of integers
-REPEAT_BYTES_MAX: Final = 256  # payloads up to here take their repeated key from a table: 64 small integers
-#: ``REPEAT[n] * key`` is the key (as an integer) repeated over ``n`` octets, rounded up to whole keys.
-REPEAT: Final = tuple(int.from_bytes(b"\0\0\0\1" * ((n + 3) // 4), "big") for n in range(REPEAT_BYTES_MAX + 1))
+REPEAT_BYTES_MAX: Final = 1024  # payloads up to here take their repeated key from a table, of 140 KiB for the process
+_WORDS: Final = tuple(int.from_bytes(b"\0\0\0\1" * count, "big") for count in range(REPEAT_BYTES_MAX // 4 + 1))
+#: ``REPEAT[size] * key`` is the key (as an integer) repeated over ``size`` octets, rounded up to whole keys.
+REPEAT: Final = tuple(_WORDS[(size + 3) // 4] for size in range(REPEAT_BYTES_MAX + 1))
 #: How many bits of it are too many.
-SURPLUS: Final = tuple(-n % 4 * 8 for n in range(REPEAT_BYTES_MAX + 1))
+SURPLUS: Final = tuple(-size % 4 * 8 for size in range(REPEAT_BYTES_MAX + 1))
 _TABLES: Final[list[bytes | None]] = [None] * 256
 
 

@@ -17,7 +17,9 @@ def advance(tail: bytes, piece: bytes) -> bytes | None:
         taken = utf_8_decode(data, "strict", False)[1]
     except UnicodeDecodeError:
         return None
-    return data[taken:]
+    rest = data[taken:]
+    # CPython's decoder waits for the third octet of a surrogate, though none can make it valid.
+    return None if rest[:1] == b"\xed" and rest[1:] >= b"\xa0" else rest
 
 
 def is_utf8(data: bytes) -> bool:

@@ -42,7 +42,7 @@ class Peer:
     """A ``seam.Peer``. Made and driven by ``Plane``; nothing here waits."""
 
     __slots__ = (
-        "_began_ms", "_blocked_ms", "_control_ms", "_controls", "_due_ms", "_heard_ms", "_midway_bytes", "_opening",
+        "_began_ms", "_blocked_ms", "_control_ms", "_controls", "_due_ms", "_heard_ms", "_held", "_midway_bytes", "_opening",
         "_out", "_plane", "_was_full", "address", "buffered_bytes", "endpoint", "fd", "handler", "is_blocked",
         "is_bulk", "is_reading", "is_writing", "sock", "stage",
     )  # fmt: skip
@@ -62,6 +62,7 @@ class Peer:
         self.is_writing = False  # epoll watches for room to write
         self._out: list[bytes] | None = None
         self._was_full = False
+        self._held: list[bytes] | None = None  # messages that wait until earlier answers are written
         self._opening: Opening | None = None
         self._due_ms = plane.now_ms + plane.settings.handshake_ms  # of the stage; 0: none
         self._blocked_ms = 0  # since when the kernel takes nothing
@@ -209,13 +210,18 @@ class Peer:
         """Epoll says that the kernel takes bytes again."""
         self.is_blocked = False
         self.flush()
-        if self.stage is not Stage.OVER and not self.is_blocked:
-            self.is_writing = False
-            if not self.is_reading:
-                self.is_reading = True
-                self._began_ms = self._began_ms and self._plane.now_ms
-                self._heard_ms = self._plane.now_ms
-            self._plane.register(self)
+        held, handler = self._held, self.handler
+        if held is not None and handler is not None and self.buffered_bytes <= self._plane.bound:
+            self._held = None
+            self._deliver(held, handler)
+        if self.stage is Stage.OVER:
+            return
+        self.is_writing = self.is_blocked
+        if not self.is_reading and self._held is None and self.buffered_bytes <= self._plane.bound:
+            self.is_reading = True
+            self._began_ms = self._began_ms and self._plane.now_ms
+            self._heard_ms = self._plane.now_ms
+        self._plane.register(self)
 
     def _writable(self) -> None:
         self._was_full = False
@@ -245,17 +251,28 @@ class Peer:
         if endpoint is None or handler is None:
             return
         messages = endpoint.receive(data)
-        for message in messages:
-            if self.stage is not Stage.OPEN:
-                return  # something in an earlier one has ended the connection
-            if type(message) is Text:
-                handler.on_text()
-            else:
-                handler.on_message(message)
+        if messages:
+            self._deliver(messages, handler)
         if endpoint.is_quiet:
             self._began_ms = 0
         else:
             self._unfinished(endpoint, len(data), new=bool(messages))
+
+    def _deliver(self, messages: list[bytes], handler: Handler) -> None:
+        """Hand messages up, as long as their answers have room (rule 2 of the seam)."""
+        bound = 2 * self._plane.bound
+        for place, message in enumerate(messages):
+            if self.buffered_bytes > bound:
+                self.flush()
+            if self.stage is not Stage.OPEN:
+                return  # something in an earlier one has ended the connection
+            if self.buffered_bytes > bound:
+                self._held = messages[place:]
+                return
+            if type(message) is Text:
+                handler.on_text()
+            else:
+                handler.on_message(message)
 
     def _unfinished(self, endpoint: Server, size: int, *, new: bool) -> None:
         """A message is under way, the endpoint has something to say, or the connection has ended."""
@@ -335,6 +352,7 @@ class Peer:
     def _end(self) -> None:
         """Send what waits, then our end of the stream; the peer's is awaited for a moment."""
         self._leave_handler()
+        self._held = None
         self.stage = Stage.ENDING
         self._began_ms = 0
         self._expect_within(B.CLOSE_MS)

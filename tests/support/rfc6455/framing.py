@@ -25,6 +25,7 @@ _PING = client_frame(PING)
 
 def sizes() -> Iterator[Case]:
     """1.1 texts, 1.2 binary messages: each length at which the header changes, and one in odd writes."""
+    sent: tuple[bytes, ...]
     for group, opcode, letter in ((1, TEXT, b"*"), (2, BINARY, b"\xfe")):
         kind = "text" if opcode == TEXT else "binary"
         for number, size in enumerate(SIZES, 1):
@@ -97,6 +98,7 @@ def _cuts(frames: tuple[bytes, ...]) -> Iterator[tuple[str, tuple[bytes, ...]]]:
 
 def fragmentation() -> Iterator[Case]:
     """Group 5."""
+    sent: tuple[bytes, ...]
     for number, opcode in ((1, PING), (2, PONG)):
         sent = (client_frame(opcode, b"frag", fin=False), client_frame(CONTINUATION, b"ment"), close())
         yield Case(f"5.{number}", f"opcode {opcode} in two fragments", sent, closes=(1002,))

@@ -18,7 +18,7 @@ PIECES = tuple(size // SCALE for size in (64, 256, 1024, 4096, 16384, 65536, 262
 WRITES = (128, 256, 512, 1024, 2048, 4096)
 SIZES = (0, 16, 64, 256, 1024, 4096)
 MESSAGES = 50
-REFUSABLE = 1024  # an endpoint may refuse more fragments than this
+REFUSABLE = 2048  # an endpoint may refuse more fragments than this
 
 
 def _kinds(group: int) -> Iterator[tuple[int, int, bytes]]:
@@ -28,6 +28,7 @@ def _kinds(group: int) -> Iterator[tuple[int, int, bytes]]:
 
 def large() -> Iterator[Case]:
     """9.1 and 9.2 in one frame, 9.3 and 9.4 in fragments, 9.5 and 9.6 in small writes."""
+    sent: tuple[bytes, ...]
     for group, opcode, letter in _kinds(1):
         for number, size in enumerate(LARGE, 1):
             payload = letter * size
@@ -51,6 +52,7 @@ def large() -> Iterator[Case]:
 
 def many() -> Iterator[Case]:
     """9.7 and 9.8: many messages in a row; 10.1.1: a message in fragments of a network's packets."""
+    sent: tuple[bytes, ...]
     for group, opcode, letter in _kinds(7):
         for number, size in enumerate(SIZES, 1):
             payload = letter * size

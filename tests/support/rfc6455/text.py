@@ -66,7 +66,7 @@ _TABLE: tuple[tuple[int, str, bool, tuple[str, ...]], ...] = (
         False,
         tuple(
             b"".join(bytes((octet, 0x20)) for octet in octets).hex()
-            for octets in (range(0xC0, 0xE0), range(0xE0, 0xF0), range(0xF0, 0xF8), range(0xF8, 0xFC), range(0xFC, 0xFE))
+            for octets in map(range, (0xC0, 0xE0, 0xF0, 0xF8, 0xFC), (0xE0, 0xF0, 0xF8, 0xFC, 0xFE))
         ),
     ),
     (

@@ -1,0 +1,1 @@
+"""Tests of the sans-IO websocket, a module each."""
