@@ -42,9 +42,9 @@ class Peer:
     """A ``seam.Peer``. Made and driven by ``Plane``; nothing here waits."""
 
     __slots__ = (
-        "_began_ms", "_blocked_ms", "_control_ms", "_controls", "_due_ms", "_heard_ms", "_held", "_midway_bytes", "_opening",
-        "_out", "_plane", "_was_full", "address", "buffered_bytes", "endpoint", "fd", "handler", "is_blocked",
-        "is_bulk", "is_reading", "is_writing", "sock", "stage",
+        "_began_ms", "_blocked_ms", "_control_ms", "_controls", "_counted", "_due_ms", "_heard_ms", "_held",
+        "_midway_bytes", "_opening", "_out", "_plane", "_was_full", "address", "buffered_bytes", "endpoint", "fd",
+        "handler", "is_blocked", "is_bulk", "is_reading", "is_writing", "sock", "stage",
     )  # fmt: skip
 
     def __init__(self, plane: Plane, sock: socket, address: str, *, is_tls: bool) -> None:
@@ -69,8 +69,9 @@ class Peer:
         self._began_ms = 0  # when the message that is under way began; 0: none is
         self._heard_ms = 0
         self._midway_bytes = 0
-        self._controls = 0  # control frames that were counted against the budget
-        self._control_ms = 0
+        self._control_ms = 0  # a second of control frames began here, with `_controls` of them before it
+        self._controls = 0
+        self._counted = 0  # of them up to the last look
 
     # -- seam.Peer -----------------------------------------------------------------------------------------------------
     def send_nowait(self, payload: bytes) -> None:
@@ -201,8 +202,6 @@ class Peer:
         bound = self._plane.bound
         if self._was_full and self.buffered_bytes <= bound // B.OUTBOUND_LOW_DIVISOR:
             self._writable()
-        if self.buffered_bytes > 2 * bound and self.is_reading:
-            self.is_reading = False  # rule 2 of the seam
         self._plane.register(self)
         self._plane.watch(self)
 
@@ -268,6 +267,8 @@ class Peer:
                 return  # something in an earlier one has ended the connection
             if self.buffered_bytes > bound:
                 self._held = messages[place:]
+                self.is_reading = False
+                self._plane.register(self)
                 return
             if type(message) is Text:
                 handler.on_text()
@@ -298,9 +299,10 @@ class Peer:
     def _count_controls(self, endpoint: Server) -> None:
         """Pings cost us more than the peer: beyond a rate they end the connection."""
         now_ms = self._plane.now_ms
+        before, self._counted = self._counted, endpoint.control_frames
         if now_ms - self._control_ms >= 1000:
-            self._control_ms, self._controls = now_ms, endpoint.control_frames
-        elif endpoint.control_frames - self._controls > B.CONTROLS_PER_S and self.stage is Stage.OPEN:
+            self._control_ms, self._controls = now_ms, before
+        if endpoint.control_frames - self._controls > B.CONTROLS_PER_S and self.stage is Stage.OPEN:
             self._plane.counters.refusals[Why.FLOOD] += 1
             self.close_nowait(CloseCode.POLICY, f"more than {B.CONTROLS_PER_S} control frames in a second")
 

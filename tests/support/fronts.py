@@ -179,6 +179,12 @@ class Socket:
             self.client.receive_eof()
             self.is_ended = True
 
+    async def code(self) -> int | None:
+        """The code of the close frame, as soon as it has come."""
+        while self.client.received_code is None and not self.is_ended:
+            await self._read()
+        return self.client.received_code
+
     async def end(self) -> tuple[list[bytes], int | None]:
         """What still comes, and the code with which it ended."""
         found = []
