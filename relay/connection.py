@@ -6,7 +6,6 @@ number, rates by token buckets. Every refusal is an ERR or a BYE with a document
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -23,12 +22,13 @@ from relay import auth, log, router
 from relay.admission.buckets import Kind
 from relay.admission.gate import Wait
 from relay.admission.why import Why
-from relay.bounds import DRAIN_RECONNECT_MS, REQUEST_BYTES_MAX, RETRY_MS
+from relay.bounds import DRAIN_RECONNECT_MS, RETRY_MS
 from relay.catchup import Catchup
 from relay.context import Relay
-from relay.delivery_service import Answer, DeliveryService
+from relay.delivery_service import DeliveryService
 from relay.hub import Subscription
 from relay.registry import ConnectionStatistics
+from relay.requests import Requests
 from relay.seam import Peer
 from relay.subscribe import Subscriptions
 from storage.base import Append, Refused
@@ -61,9 +61,6 @@ class Connection:
         self.session = Session(Side.RELAY, now_ms)
         self._nonce = relay.entropy(L.NONCE_BYTES)
         self._waiting: list[F.AnyFrame] | None = []  # frames behind a CONNECT; None: the login is decided
-        self._requests: deque[F.Sub | F.Req] = deque()
-        self._request_bytes = 0
-        self._is_answering = False
         self._is_gone = False
         self._facts: router.Facts | None = None  # what the router asks, while it stays the same
         self._boundary = relay.boundary("message", self.failed)
@@ -72,6 +69,9 @@ class Connection:
             peer, relay.store.topics, self._settings.outbound_bytes_max, relay.counters, self._spawn
         )
         self._subscriptions = Subscriptions(self, relay.store.topics, relay.hubs, self._catchup, self._settings)
+        self._requests = Requests(
+            self, service, self._subscriptions, self._catchup, self._settings.requests_inflight_max, self._spawn
+        )
         self._publisher = router.Publisher(relay, self)
         self._gate = relay.rules.gate(peer.address)
         self._since_ms = relay.clock_ms()
@@ -90,7 +90,7 @@ class Connection:
     def on_message(self, data: bytes) -> None:
         """One binary message of the client."""
         with self._boundary:
-            now_ms = self._relay.tick_ms()
+            now_ms = self._relay.now_ms()
             frame = self.session.receive_publish(data, now_ms)
             if frame is None:
                 self._receive(data, now_ms)
@@ -209,7 +209,6 @@ class Connection:
         self._is_gone = True
         self._catchup.close()
         self._requests.clear()
-        self._request_bytes = 0
         self._waiting = None
         self._subscriptions.leave_all()
 
@@ -261,7 +260,7 @@ class Connection:
         if isinstance(frame, F.Pub):
             self._publish(frame, self._relay.tick_ms())
         elif isinstance(frame, (F.Sub, F.Req)):
-            self._queue_request(frame)
+            self._ask(frame)
         elif isinstance(frame, F.Ack):
             self._subscriptions.acknowledge(frame)
         elif isinstance(frame, F.Unsub):
@@ -359,45 +358,9 @@ class Connection:
             self._refuse_rate(rid, wait)
         return wait is None
 
-    # -- SUB, REQ ------------------------------------------------------------------------------------------------------
-    def _queue_request(self, frame: F.Sub | F.Req) -> None:
-        if not self._may_go_on(frame.rid, Kind.REQUEST, self._relay.tick_ms()):
-            return
-        size = len(frame.params) if isinstance(frame, F.Req) else 0
-        over = self._request_bytes + size > REQUEST_BYTES_MAX and bool(self._requests)
-        if len(self._requests) >= self._settings.requests_inflight_max or over:
-            text = f"{len(self._requests)} requests of this connection wait already; wait for answers"
-            self.refuse(frame.rid, Refused(Code.RATE, text, retry_ms=RETRY_MS))
-            return
-        self._requests.append(frame)
-        self._request_bytes += size
-        if not self._is_answering:
-            self._is_answering = True
-            self._spawn("requests", self._answer_all)
-
-    async def _answer_all(self) -> None:
-        try:
-            while self._requests:
-                await self._catchup.room()  # an answer may be large: not while earlier ones still wait to be read
-                if not self._requests:
-                    break
-                frame = self._requests.popleft()
-                if isinstance(frame, F.Req):
-                    self._request_bytes -= len(frame.params)
-                    await self._answer(frame)
-                else:
-                    await self._subscriptions.subscribe(frame)
-        finally:
-            self._is_answering = False
-
-    async def _answer(self, frame: F.Req) -> None:
-        answer = await self._service.answer(self, frame)
-        if isinstance(answer, Answer):
-            self.reply(frame.rid, answer.result)
-            if answer.then is not None:
-                answer.then()
-        else:
-            self.refuse(frame.rid, answer)
+    def _ask(self, frame: F.Sub | F.Req) -> None:
+        if self._may_go_on(frame.rid, Kind.REQUEST, self._relay.now_ms()):
+            self._requests.add(frame)
 
     # -- what hubs and the publisher call ------------------------------------------------------------------------------
     def subscription_of(self, topic: bytes) -> Subscription | None:

@@ -53,6 +53,7 @@ class Relay:
         self.tickets = Tickets(tick_ms, entropy)
         self.is_draining = False
         self.pending = Pending()  # PUBs of all connections that wait for their commit
+        self.now_ms = tick_ms  # the same for all that came together, where the listener reads the clock once for it
         self.later: Callable[[Callable[[], None]], None] = _at_once  # the listener's, when there is one
         self._nursery = nursery
 

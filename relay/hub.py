@@ -15,18 +15,17 @@ Rule 7.  What comes in one tick is joined and handed out at its end, or earlier,
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Protocol
 
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code
 from protocol.frames import AccessChange, Closed, Flag, Frame, Gap, Live, Msg
 from protocol.ids import TopicKind
+from protocol.websocket import frame as binary_frame
 from relay.bounds import REMOVED_KEPT_MAX, SLICE
 from relay.counters import Counters
-from relay.framing import binary_frame
+from relay.ring import Ring
 from relay.seam import Peer
 from storage.base import Entry, Hole, Page, TopicState
 
@@ -126,46 +125,6 @@ def encode_entry(tid: int, entry: Entry) -> bytes:
     )  # fmt: skip
 
 
-class Ring:
-    """The most recent frames of a topic, contiguous up to its head, bounded in number and bytes."""
-
-    __slots__ = ("_bytes_max", "_frames", "_frames_max", "bytes", "first")
-
-    def __init__(self, frames_max: int, bytes_max: int) -> None:
-        self._frames: deque[bytes] = deque()
-        self._frames_max = frames_max
-        self._bytes_max = bytes_max
-        self.bytes = 0
-        self.first = 1  # offset of the oldest frame, or of the next one when empty
-
-    def push(self, offset: int, frame: bytes) -> None:
-        """Add the frame of the next offset."""
-        if not self._frames:
-            self.first = offset
-        self._frames.append(frame)
-        self.bytes += len(frame)
-        while len(self._frames) > self._frames_max or self.bytes > self._bytes_max:
-            self.bytes -= len(self._frames.popleft())
-            self.first += 1
-
-    def forget(self, next_offset: int) -> None:
-        """Drop everything; ``next_offset`` comes next."""
-        self._frames.clear()
-        self.bytes = 0
-        self.first = next_offset
-
-    def covers(self, offset: int) -> bool:
-        """Whether the frame of ``offset`` is here."""
-        return self.first <= offset < self.first + len(self._frames)
-
-    def read_from(self, offset: int) -> Iterator[bytes]:
-        """Frames from ``offset`` on."""
-        return islice(self._frames, offset - self.first, None)
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-
 class Hub:
     """See the module. ``fill`` is asked, once per gap, to read what is missing and to call ``filled``."""
 
@@ -191,6 +150,7 @@ class Hub:
         self._fill = fill
         self._later = later
         self._pending: list[tuple[int, bytes]] = []  # frames of this tick, with their offsets
+        self._without: dict[Subscription, set[int]] = {}  # who does not get which of them
 
     # -- the log -------------------------------------------------------------------------------------------------------
     @property
@@ -270,10 +230,13 @@ class Hub:
             return
         self._pending = []
         if not self._live:
+            self._without.clear()
             return
         offsets = [offset for offset, _ in pending if offset] if len(pending) > 1 or pending[0][0] else ()
         whole = pending[0][1] if len(pending) == 1 else b"".join([frame for _, frame in pending])
-        if offsets:
+        if self._without:
+            self._fan_out_but(pending)
+        elif offsets:
             self._fan_out(pending, whole, offsets[0], offsets[-1] + 1)
         else:
             self._fan_out_ephemeral(whole, len(pending))
@@ -295,6 +258,26 @@ class Hub:
                     peer.send_framed_nowait(whole)
                     sent += count
         self._counters.deliveries += sent
+
+    def _fan_out_but(self, pending: list[tuple[int, bytes]]) -> None:
+        """Some of the frames are for everybody but their senders, who get the others."""
+        without, self._without = self._without, {}
+        live = self._live
+        senders = {subscription: positions for subscription, positions in without.items() if subscription in live}
+        for subscription in senders:
+            del live[subscription]
+        offsets = [offset for offset, _ in pending if offset]
+        whole = b"".join([frame for _, frame in pending])
+        if offsets:
+            self._fan_out(pending, whole, offsets[0], offsets[-1] + 1)
+        else:
+            self._fan_out_ephemeral(whole, len(pending))
+        for subscription, positions in senders.items():
+            live[subscription] = None
+            theirs = [item for place, item in enumerate(pending) if place not in positions]
+            self._counters.deliveries += subscription.send_each(theirs, self._outbound_bytes_max)
+            if offsets and subscription.next <= offsets[-1]:
+                self._fall_behind(subscription)
 
     def _fan_out(self, pending: list[tuple[int, bytes]], whole: bytes, first: int, after: int) -> None:
         """Rules 3 and 5, for all frames of a tick at once where that is the same as one by one."""
@@ -387,15 +370,8 @@ class Hub:
         for subscription in list(self.subscriptions):
             subscription.end(code, text, retry_ms)
 
-    def send_ephemeral(self, frame: bytes, without: Owner | None) -> None:
+    def send_ephemeral(self, frame: bytes, without: Subscription | None) -> None:
         """Hand a frame that nobody keeps to the live subscribers whose buffers are at most half full."""
-        if without is None:
-            self._queue(0, frame)
-            return
-        self.flush()
-        bound = self._outbound_bytes_max // 2
-        for subscription in self._live:
-            owner = subscription.owner
-            if owner is not without and subscription.peer.buffered_bytes <= bound:
-                subscription.peer.send_framed_nowait(frame)
-                self._counters.deliveries += 1
+        if without is not None:
+            self._without.setdefault(without, set()).add(len(self._pending))
+        self._queue(0, frame)

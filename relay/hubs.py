@@ -14,7 +14,8 @@ from relay.bounds import FILL_BYTES, FILL_ENTRIES, FILL_RETRY_MS, IDLE_HUBS_MAX,
 from relay.broker.base import Broker
 from relay.config import Settings
 from relay.counters import Counters
-from relay.hub import Hub, Ring
+from relay.hub import Hub
+from relay.ring import Ring
 from storage.base import Entry, StoreAway, Topics
 
 Spawn = Callable[[str, Callable[[], Awaitable[None]]], None]

@@ -22,6 +22,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 from protocol import limits as L
 from protocol.errors import CLOSES, Close
 from protocol.frames import SUBPROTOCOL
+from protocol.websocket.upgrade import may_connect
 from relay import bounds as B
 from relay import log
 from relay.admission.why import Why
@@ -83,6 +84,11 @@ class Listener:
     def stop_accepting(self) -> None:
         """Accept nobody any more; connections go on."""
         self._accepting.cancel()
+
+    @property
+    def now_ms(self) -> int:
+        """Monotonic milliseconds."""
+        return int(trio.current_time() * 1000)
 
     def later(self, do: Callable[[], None]) -> None:
         """Call ``do`` now: nothing is collected here."""
@@ -292,7 +298,7 @@ def refuse_request(
         if values.setdefault(name.lower(), value) != value and name.lower() in (b"origin", b"host"):
             return 400, f"two different {name.lower().decode('ascii', 'replace')} headers"
     origin = values.get(b"origin")
-    if origin is not None and not _may_connect(origin, values.get(b"host", b""), origins):
+    if origin is not None and not may_connect(origin, values.get(b"host", b""), tuple(origins)):
         return 403, "this web origin may not connect; its operator can add it to 'origins'"
     key = values.get(b"sec-websocket-key")
     if key is not None and not _KEY.fullmatch(key):
@@ -300,17 +306,6 @@ def refuse_request(
     if SUBPROTOCOL not in subprotocols:
         return 400, f"the websocket subprotocol must be {SUBPROTOCOL}"
     return None
-
-
-def _may_connect(origin: bytes, host: bytes, origins: Sequence[str]) -> bool:
-    """A page of the relay's own host, or one that the operator has named."""
-    try:
-        text, own = origin.decode("ascii").lower(), host.decode("ascii").lower()
-    except UnicodeDecodeError:
-        return False
-    if "*" in origins or any(text == allowed.lower().rstrip("/") for allowed in origins):
-        return True
-    return bool(own) and text in (f"https://{own}", f"http://{own}")
 
 
 def _address_of(stream: trio.abc.Stream) -> str:

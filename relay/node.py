@@ -150,6 +150,7 @@ async def open_node(
         await relay.rules.load()
         listener = _open_front(relay)
         relay.later = listener.later
+        relay.now_ms = lambda: listener.now_ms
         node = Node(relay, listener, nursery)
         for sentence in node.insecure:
             log.warning("insecure", why=sentence)

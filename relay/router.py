@@ -16,9 +16,9 @@ from protocol.frames import FLAGS_PUBLISHABLE, AccessChange, Err, ErrDetail, Fla
 from protocol.ids import id_ms
 from protocol.limits import ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
 from protocol.position import publish_digest
+from protocol.websocket import frame as binary_frame
 from relay.bounds import INFLIGHT_BYTES_MAX, RETRY_MS
 from relay.context import Relay
-from relay.framing import binary_frame
 from relay.hub import Hub, Subscription
 from storage.base import Append, Appended, Outcome, Refused, StoreAway, WelcomePost
 
@@ -257,7 +257,7 @@ class Publisher:
             return
         self._counters.ephemerals += 1
         hub = subscription.hub
-        sender = subscription.owner if action.without_sender else None
+        sender = subscription if action.without_sender else None
         hub.send_ephemeral(binary_frame(encode_struct(_ephemeral_msg(hub, frame, self._client, now_ms))), sender)
         if frame.rid:
             self._client.reply(frame.rid, encode_struct(PubResult(hub.generation, 0, now_ms)))

@@ -41,7 +41,7 @@ class Peer(Protocol):
         ...
 
     def send_framed_nowait(self, frame: bytes) -> None:
-        """Send bytes made by ``framing.binary_frame``: shared by all receivers, never copied per receiver."""
+        """Send bytes made by ``protocol.websocket.frame``: shared by all receivers, never copied per receiver."""
         ...
 
     def send_shared_nowait(self, frames: bytes) -> None:
@@ -105,6 +105,11 @@ class Front(Protocol):
     """What accepts connections and moves their bytes: the data plane, or its twin over trio-websocket."""
 
     tls: ssl.SSLContext | None  # of new connections; may be replaced at any time
+
+    @property
+    def now_ms(self) -> int:
+        """Monotonic milliseconds, read once for everything that came at the same time."""
+        ...
 
     async def listen(self, host: str, port: int, setting: str) -> str:
         """Bind; host:port of the first address. Raises ``ConfigError``, naming ``setting``, where it cannot be had."""

@@ -13,10 +13,12 @@ import trio
 from trio_websocket import WebSocketConnection
 
 from protocol import limits as L
+from protocol.websocket import close_frame
+from protocol.websocket import frame as binary_frame
+from protocol.websocket.codes import may_be_sent
 from relay import bounds as B
 from relay.admission.framewatch import FrameWatch
 from relay.config import Settings
-from relay.framing import binary_frame, close_frame, may_be_sent
 from relay.seam import Handler
 
 _LOGIN_BYTES: Final = B.HANDSHAKE_BYTES_MAX + L.LOGIN_BYTES_MAX + L.LOGIN_BUFFER_BYTES_MAX

@@ -1,16 +1,9 @@
-"""One connection of the data plane: its socket, what waits to be sent, and how far it has come.
-
-Stages: HANDSHAKE (TLS), HEAD (the HTTP request), OPEN (a websocket), CLOSING (our close frame is out, the peer's is
-awaited), ENDING (the last bytes go out, the peer's are read and forgotten, so that a reset does not overtake them),
-OVER. Each stage but OPEN has a deadline; OPEN has one while a message is under way or the socket takes nothing.
-"""
+"""One connection of the data plane: its socket, what waits to be sent, and how far it has come."""
 
 from __future__ import annotations
 
-import ssl
-from enum import IntEnum
 from socket import SHUT_WR, socket
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from protocol import limits as L
 from protocol.errors import CLOSES, Close
@@ -18,24 +11,10 @@ from protocol.websocket import Accepted, CloseCode, Opening, Refused, Request, S
 from relay import bounds as B
 from relay import log
 from relay.admission.why import Why
+from relay.dataplane.driver import AGAIN, Driver, Stage
 from relay.seam import Handler
 
-if TYPE_CHECKING:
-    from relay.dataplane.plane import Plane
-
-AGAIN: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _TIMEOUT: Final = Refused(408, "the request did not come in time").response()
-
-
-class Stage(IntEnum):
-    """See the module."""
-
-    HANDSHAKE = 0
-    HEAD = 1
-    OPEN = 2
-    CLOSING = 3
-    ENDING = 4
-    OVER = 5
 
 
 class Peer:
@@ -47,7 +26,7 @@ class Peer:
         "handler", "is_blocked", "is_bulk", "is_reading", "is_writing", "sock", "stage",
     )  # fmt: skip
 
-    def __init__(self, plane: Plane, sock: socket, address: str, *, is_tls: bool) -> None:
+    def __init__(self, plane: Driver[Peer], sock: socket, address: str, *, is_tls: bool) -> None:
         self._plane = plane
         self.sock = sock
         self.fd = sock.fileno()

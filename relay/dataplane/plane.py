@@ -14,16 +14,15 @@ Rule 5.  Running out of descriptors answers whoever came with 503 and costs nobo
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import ssl
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from socket import socket
 from typing import Final
 
 import trio
@@ -31,19 +30,17 @@ import trio
 from protocol.frames import SUBPROTOCOL
 from protocol.websocket import Policy, Refused, Request, upgrade_required
 from relay import bounds as B
-from relay import log
-from relay.admission.why import Why
 from relay.boundary import Boundary
 from relay.config import Settings
 from relay.counters import Counters
+from relay.dataplane.accepting import Acceptor
+from relay.dataplane.driver import Stage
 from relay.dataplane.handover import stream_of
-from relay.dataplane.peer import Peer, Stage
+from relay.dataplane.peer import Peer
 from relay.seam import Accept, FrontStatistics, HttpService
-from relay.sockets import NOTSENT_LOWAT, address_of, location_of, open_sockets
+from relay.sockets import location_of, open_sockets
 
 IS_AVAILABLE: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
-_FULL: Final = Refused(503, "no more connections here now", (("Retry-After", "5"),)).response()
-_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +70,13 @@ class Plane:
         self.now_ms = tick_ms()
         self._tick_ms = tick_ms
         self._http = http
-        self._may_connect = may_connect
+        self._acceptor = Acceptor(
+            settings, counters, self._admit, may_connect, lambda: self.now_ms, lambda: self.tls is None
+        )
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._listeners: dict[int, socket] = {}
         self._peers: dict[int, Peer] = {}
-        self._addresses: Counter[str] = Counter()
-        self._guests = 0  # sockets that a service of HTTP has taken over
         self._dirty: list[Peer] = []
         self._bulk: deque[Peer] = deque()
         self._later: list[Callable[[], None]] = []
@@ -93,7 +89,6 @@ class Plane:
         self._boundary = Boundary("data plane", self._failed)
         self._turns = 0
         self._longest_s = 0.0
-        self._warned_ms = 0
 
     # -- life ----------------------------------------------------------------------------------------------------------
     async def listen(self, host: str, port: int, setting: str) -> str:
@@ -131,7 +126,7 @@ class Plane:
             trio.lowlevel.notify_closing(self._epoll.fileno())
             self._epoll.close()
             os.close(self._bell)
-            os.close(self._spare)
+            self._acceptor.close()
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; connections go on."""
@@ -195,7 +190,7 @@ class Plane:
             with suppress(BlockingIOError):
                 os.eventfd_read(fd)
         elif fd in self._listeners:
-            self._accept(self._listeners[fd])
+            self._acceptor.accept(self._listeners[fd])
 
     def _write(self) -> None:
         """What was put off, then everybody with something to say, then a slice of those who wait for a fan-out."""
@@ -269,77 +264,21 @@ class Plane:
         self._epoll.unregister(peer.fd)
         self._timed.discard(peer)
         self._unread.discard(peer)
-        self._left(peer.address)
-
-    def _left(self, address: str) -> None:
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
-
-    # -- accepting -----------------------------------------------------------------------------------------------------
-    def _accept(self, listener: socket) -> None:
-        for _ in range(B.ACCEPTS_PER_TURN):
-            try:
-                sock, name = listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _NO_DESCRIPTORS:
-                    self._turn_away_without_descriptor(listener)
-                return  # or whoever came has left again
-            self._admit(sock, address_of(name))
+        self._acceptor.left(peer.address)
 
     def _admit(self, sock: socket, address: str) -> None:
-        sock.setblocking(False)
-        why = self._refusal(address)
-        if why is not None:
-            self._turn_away(sock, address, why)
-            return
+        """Somebody new, who may stay."""
         try:
-            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            if NOTSENT_LOWAT is not None:
-                sock.setsockopt(IPPROTO_TCP, NOTSENT_LOWAT, B.KERNEL_BYTES_MAX)
             if self.tls is not None:
                 sock = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except OSError:
             sock.close()  # it has left again
+            self._acceptor.left(address)
             return
         peer = Peer(self, sock, address, is_tls=self.tls is not None)
         self._peers[peer.fd] = peer
-        self._addresses[address] += 1
         self._epoll.register(peer.fd, select.EPOLLIN)
         self._timed.add(peer)
-
-    def _refusal(self, address: str) -> Why | None:
-        settings = self.settings
-        if len(self._peers) + self._guests >= settings.connections_max:
-            return Why.CONNECTIONS
-        if self._addresses.get(address, 0) >= settings.connections_per_address_max:
-            return Why.CONNECTIONS
-        return None if self._may_connect(address, self.now_ms) else Why.ADDRESS_CONNECTS
-
-    def _turn_away(self, sock: socket, address: str, why: Why) -> None:
-        self.counters.refused_handshakes += 1
-        self.counters.refusals[why] += 1
-        log.debug("turned-away", address=address, why=why)
-        with suppress(OSError):
-            if self.tls is None:
-                sock.send(_FULL)
-        sock.close()
-
-    def _turn_away_without_descriptor(self, listener: socket) -> None:
-        """Rule 5: the spare descriptor is given up for a moment, so that whoever waits gets an answer."""
-        if self.now_ms - self._warned_ms >= B.WARN_EVERY_MS:
-            self._warned_ms = self.now_ms
-            log.warning("no-descriptors", open=len(self._peers), hint="raise LimitNOFILE, or lower connections_max")
-        os.close(self._spare)
-        try:
-            with suppress(OSError):
-                sock, name = listener.accept()
-                sock.setblocking(False)
-                self._turn_away(sock, address_of(name), Why.DESCRIPTORS)
-        finally:
-            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     # -- TLS -----------------------------------------------------------------------------------------------------------
     def _shake_hands(self, peer: Peer, began: float) -> None:
@@ -381,11 +320,8 @@ class Plane:
         """Give the socket to the service that wants this request; False: none does."""
         if self._http is None or self._nursery is None or not self._http.wants(request.data):
             return False
-        address = peer.address
-        sock = peer.release()
-        self._addresses[address] += 1  # it still counts
-        self._guests += 1
-        self._nursery.start_soon(self._serve_guest, sock, address, self._http, request.data)
+        self._acceptor.stays(peer.address)
+        self._nursery.start_soon(self._serve_guest, peer.release(), peer.address, self._http, request.data)
         return True
 
     async def _serve_guest(self, sock: socket, address: str, http: HttpService, data: bytes) -> None:
@@ -393,8 +329,7 @@ class Plane:
             async with stream_of(sock) as stream:
                 await http.serve(stream, data)
         finally:
-            self._guests -= 1
-            self._left(address)
+            self._acceptor.left(address)
 
     def not_found(self, request: Request) -> Refused:
         """What to say to a request that nobody answers."""
@@ -407,6 +342,6 @@ class Plane:
         longest, self._longest_s = self._longest_s, 0.0
         peers = self._peers.values()
         return PlaneStatistics(
-            len(peers) + self._guests, len(self._addresses), sum(peer.buffered_bytes for peer in peers),
+            self._acceptor.count, self._acceptor.addresses, sum(peer.buffered_bytes for peer in peers),
             sum(peer.is_blocked for peer in peers), len(self._bulk), self._turns, longest * 1000,
         )  # fmt: skip

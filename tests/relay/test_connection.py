@@ -16,7 +16,6 @@ from protocol import requests as R
 from protocol.codec import decode_struct
 from protocol.errors import Close, Code
 from protocol.transitions import State
-from relay import connection as module
 from relay.delivery_service import DeliveryService
 from relay.testing import small
 from storage.base import StoreAway
@@ -166,23 +165,6 @@ async def test_ten_thousand_subscriptions() -> None:
             results = await client.ok(F.Sub(0, topics), list[F.SubResult])
             assert {result.code for result in results} == {Code.NOT_FOUND}
         assert lab.relay.hubs.statistics().hubs == 0
-
-
-async def test_requests_are_bounded_by_rate_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with open_lab(small(requests_per_s=4, requests_inflight_max=3)) as lab:
-        client = await lab.register(lab.person("alice"))
-        client.send(*(req("handles.get", R.GetHandle("bob"), rid=rid) for rid in range(1, 10)))
-        rates = [err for err in client.got(F.Err) if err.code == Code.RATE]
-        assert len(rates) >= 4
-        assert all(err.retry_ms for err in rates)
-        await settle()
-    async with open_lab() as lab:
-        monkeypatch.setattr(module, "REQUEST_BYTES_MAX", 1000)
-        client = await lab.register(lab.person("alice"))
-        blob = R.PutBlob(b"h" * 32, bytes(800))
-        client.send(req("blobs.put", blob, rid=1), req("blobs.put", blob, rid=2))
-        assert [err.rid for err in client.got(F.Err)] == [2]
-        await settle()
 
 
 async def test_publishes_are_bounded_by_rate(autojump_clock: trio.testing.MockClock) -> None:

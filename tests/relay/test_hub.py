@@ -7,9 +7,10 @@ import trio
 from protocol.errors import Code
 from protocol.frames import AccessChange, Flag, Gap, GapReason
 from relay.counters import Counters
-from relay.framing import payload_of
-from relay.hub import Hub, Ring, Subscription, encode_entry
+from relay.hub import Hub, Subscription, encode_entry
+from relay.ring import Ring
 from storage.base import Hole, Page
+from tests.support.lab import payload_of
 from tests.support.logs import ALICE, BOB, TOPIC, Follower, access_entry, entry, state
 
 
@@ -118,18 +119,6 @@ def test_a_hole_in_a_fill_is_told_and_ends_the_ring() -> None:
     assert follower.offsets == [1, 5]
 
 
-def test_the_ring_is_bounded_and_contiguous() -> None:
-    ring = Ring(3, 1000)
-    for offset in range(5, 10):
-        ring.push(offset, b"%d" % offset)
-    assert [ring.covers(offset) for offset in (6, 7, 9, 10)] == [False, True, True, False]
-    assert list(ring.read_from(8)) == [b"8", b"9"]
-    ring.push(10, b"x" * 1000)
-    assert (ring.first, ring.bytes, len(ring)) == (10, 1000, 1)
-    ring.push(11, b"y" * 2000)  # too large to keep
-    assert (ring.first, ring.bytes, len(ring)) == (12, 0, 0)
-
-
 def test_an_erasure_drops_what_may_hold_the_body() -> None:
     made, _ = hub(0)
     for offset in (1, 2):
@@ -205,13 +194,15 @@ def test_another_generation_ends_all_subscriptions() -> None:
 def test_ephemerals_reach_live_subscribers_with_room() -> None:
     made, _ = hub(0)
     sender, listener, busy, behind = (Follower() for _ in range(4))
-    for follower in (sender, listener, busy):
+    said = follow(made, sender, 1)
+    made.attach(said)
+    for follower in (listener, busy):
         made.attach(follow(made, follower, 1))
     follow(made, behind, 0)
     busy.peer.is_stuck = True
     busy.peer.send_nowait(payload_of(encode_entry(7, entry(1, body=b"x" * 500))))
     frame = encode_entry(7, entry(9))
-    made.send_ephemeral(frame, sender)
+    made.send_ephemeral(frame, said)
     assert [len(f.offsets) for f in (sender, listener, behind)] == [0, 1, 0]
     made.send_ephemeral(frame, None)
     assert len(sender.offsets) == 1

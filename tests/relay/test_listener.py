@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -397,34 +396,3 @@ async def test_a_tls_handshake_that_is_none(autojump_clock: trio.testing.MockClo
         await mine.send_all(head())
         assert b"101" not in await everything(mine)
     assert counters.refused_handshakes == 1
-
-
-class OutOfDescriptors(trio.abc.Listener[trio.abc.Stream]):
-    """Fails as an accept does where no descriptor is left, then gives one connection."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._answers: list[trio.abc.Stream | OSError] = [OSError(errno.EMFILE, ""), OSError(errno.ENFILE, ""), stream]
-
-    async def accept(self) -> trio.abc.Stream:
-        """The next connection, or not."""
-        await trio.lowlevel.checkpoint()
-        if not self._answers:
-            await trio.sleep_forever()
-        answer = self._answers.pop(0)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
-        await trio.lowlevel.checkpoint()
-
-
-async def test_running_out_of_descriptors_is_survived(autojump_clock: trio.testing.MockClock) -> None:
-    listener = Listener(Settings(), Echo, Counters())
-    mine, theirs = trio.testing.memory_stream_pair()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listener.accept_from, [OutOfDescriptors(theirs)], nursery)
-        await mine.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await mine.receive_some()).startswith(b"HTTP/1.1 400")
-        nursery.cancel_scope.cancel()

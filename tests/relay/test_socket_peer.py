@@ -8,9 +8,10 @@ import pytest
 import trio
 import trio.testing
 
+from protocol.websocket import close_frame
+from protocol.websocket import frame as binary_frame
 from relay import bounds as B
 from relay.config import Settings
-from relay.framing import binary_frame, close_frame
 from relay.socket_peer import SocketPeer
 
 

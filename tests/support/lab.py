@@ -22,7 +22,6 @@ from relay.config import Settings
 from relay.connection import Connection
 from relay.context import Relay
 from relay.delivery_service import DeliveryService
-from relay.framing import payload_of
 from relay.node import trio_tick_ms
 from relay.seam import Handler
 from relay.testing import TEST_SETTINGS
@@ -33,6 +32,11 @@ from tests.support.people import Person, seed
 T = TypeVar("T")
 Got = TypeVar("Got", bound=Frame)
 NOW_MS = 1_800_000_000_000  # when every lab begins
+
+
+def payload_of(frame: bytes) -> bytes:
+    """What a server's websocket frame carries."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
 class FakePeer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import ssl
@@ -14,10 +13,10 @@ import trio.testing
 
 from protocol.websocket import frame
 from relay import bounds as B
-from relay.dataplane.peer import Stage
+from relay.dataplane.driver import Stage
 from relay.dataplane.plane import Plane
 from tests.support.certificates import certificate
-from tests.support.fronts import Bench, Socket, bench, everything, head
+from tests.support.fronts import Socket, bench, everything, head
 from tests.support.waiting import until
 
 
@@ -115,56 +114,6 @@ async def test_a_fan_out_waits_for_its_turn_and_an_answer_does_not(monkeypatch: 
         assert b.plane.statistics().bulk == 0
 
 
-class NoDescriptors:
-    """A listening socket whose process may open no more files, once."""
-
-    def __init__(self, real: object, number: int) -> None:
-        self._real = real
-        self._number = number
-        self.failures = 1
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._real, name)
-
-    def accept(self) -> object:
-        """Fail first."""
-        if self.failures:
-            self.failures -= 1
-            raise OSError(self._number, "")
-        return self._real.accept()  # type: ignore[attr-defined]
-
-
-async def _with_failing_accept(b: Bench, number: int) -> None:
-    plane = b.plane
-    ((descriptor, listener),) = plane._listeners.items()
-    plane._listeners[descriptor] = NoDescriptors(listener, number)  # type: ignore[assignment]
-
-
-async def test_running_out_of_descriptors(caplog: pytest.LogCaptureFixture) -> None:
-    async with bench("epoll") as b:
-        await _with_failing_accept(b, errno.EMFILE)
-        with caplog.at_level(logging.WARNING, "chappe.relay"):
-            assert (await everything(await b.tcp())).startswith(b"HTTP/1.1 503 ")
-        assert b.counters.refusals["descriptors"] == 1
-        assert "no-descriptors" in caplog.text
-        await _with_failing_accept(b, errno.ENFILE)
-        caplog.clear()
-        with caplog.at_level(logging.WARNING, "chappe.relay"):
-            assert (await everything(await b.tcp())).startswith(b"HTTP/1.1 503 ")
-        assert not caplog.text  # once in a while is enough
-        socket = await b.websocket()
-        await socket.send(b"back to normal")
-        assert await socket.receive() == b"back to normal"
-
-
-async def test_who_leaves_before_being_accepted() -> None:
-    async with bench("epoll") as b:
-        await _with_failing_accept(b, errno.ECONNABORTED)
-        socket = await b.websocket()
-        await socket.send(b"next")
-        assert await socket.receive() == b"next"
-
-
 async def test_certificates_are_replaced_while_it_serves(tmp_path: Path) -> None:
     contexts = []
     for name in ("old", "new"):
@@ -212,7 +161,7 @@ async def test_everything_is_closed_at_the_end() -> None:
         plane: Plane = b.plane
         await socket.send(b"x")
         assert await socket.receive() == b"x"
-        spare, bell = plane._spare, plane._bell
+        spare, bell = plane._acceptor._spare, plane._bell
     assert not plane._peers
     assert b.handlers[0].events == [b"x", "closed"]
     for descriptor in (spare, bell):
