@@ -33,6 +33,7 @@ from relay.listener import Listener, ListenerStatistics
 from relay.seam import Handler, Peer
 from relay.wheel import BUCKET_MS
 from storage.base import Store, StoreAway, StoreStatistics
+from storage.casework import Waiting
 
 #: sqlite3 takes the GIL back for every row; a short interval lets the event loop in between (measured, DESIGN 6).
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -48,6 +49,7 @@ class NodeStatistics:
     broker: BrokerStatistics
     connections: int
     rules: RulesStatistics
+    reports: Waiting
     inflight: int
     backlog: int  # subscriptions behind the head
     is_draining: bool
@@ -98,7 +100,8 @@ class Node:
         connections = self.connections()
         return NodeStatistics(
             self.listener.statistics(), self.relay.hubs.statistics(), self.relay.store.statistics(),
-            self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(), self.relay.pending.count,
+            self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(),
+            self.relay.reports.statistics(), self.relay.pending.count,
             sum(c.backlog for c in connections), self.relay.is_draining,
         )  # fmt: skip
 
@@ -147,6 +150,7 @@ async def open_node(
     async with trio.open_nursery() as nursery:
         relay = Relay(settings, store, broker, nursery, cluster, clock_ms, trio_tick_ms, entropy)
         await relay.rules.load()
+        await relay.reports.load()
         listener = Listener(
             settings, make_accept(relay), relay.counters, _tls(settings), BlobService(relay), relay.rules.may_connect
         )
