@@ -21,7 +21,7 @@ def pad(data: bytes) -> bytes:
 
 
 def pad_to(data: bytes, size: int) -> bytes:
-    """``data`` in the bucket of this size: what ``unpad`` took it out of. Raises ``ValueError`` where it does not fit."""
+    """``data`` in the bucket of this size, as ``unpad`` found it. Raises ``ValueError`` where it does not fit."""
     rest = size - _PREFIX - len(data)
     if size not in PADDING_BUCKETS or rest < 0:
         raise ValueError(f"{len(data)} bytes do not fit a bucket of {size}")

@@ -1,4 +1,4 @@
-"""Reports of encrypted messages: what a member reveals, how it is sealed to the operator, and how it is checked offline.
+"""Reports of encrypted messages: what a member reveals, how it is sealed to the operator, and how it is checked.
 
 A report carries a message as its sender signed it (RFC 9420 section 6.1), with all that the signature covers and the
 device list that ties the signing device to an account. It is sealed with HPKE (RFC 9180) to the operator's report key,
@@ -27,6 +27,7 @@ from protocol.frames import Key, MessageId, Signature, UInt
 from protocol.identity import DeviceList, IdentityError, is_expired, open_signed, verify_list
 from protocol.ids import Entropy, id_ms
 from protocol.mls import MlsError, check_evidence, hpke
+from protocol.mls.schedule import decode_group_context
 from protocol.mls.suite import DEFAULT_SUITE, suite_of
 from protocol.padding import pad_to
 from protocol.position import authenticated_data
@@ -201,8 +202,9 @@ def _check(item: Item, lists: tuple[bytes, ...], vouched: Collection[bytes]) -> 
     if devices.device(item.device) is None:
         raise ReportError("the device that is said to have signed it is not on the account's device list")
     bound = authenticated_data(item.topic, item.id, item.flags, item.ttl, item.header, item.group, item.fence)
+    _check_conversation(item)
     try:
-        group_id, _ = check_evidence(
+        check_evidence(
             plaintext=pad_to(item.content, item.padded), authenticated_data=bound, sender_leaf=item.leaf,
             context=item.context, signature=item.signature, signature_key=item.device,
         )  # fmt: skip
@@ -211,9 +213,16 @@ def _check(item: Item, lists: tuple[bytes, ...], vouched: Collection[bytes]) -> 
             "the device did not sign this: words, message id, place in the group or group context are not those of "
             "the signature"
         ) from None
+    return _notes(item, devices)
+
+
+def _check_conversation(item: Item) -> None:
+    try:
+        group_id = decode_group_context(item.context).group_id
+    except MlsError:
+        raise ReportError("the group context cannot be read") from None
     if group_id != item.topic + item.group.to_bytes(8, "big"):
         raise ReportError("the group context is that of another conversation")
-    return _notes(item, devices)
 
 
 def _is_vouched(devices: DeviceList, vouched: Collection[bytes]) -> bool:

@@ -154,7 +154,7 @@ def _check_report_key(text: str) -> None:
         if text:
             check_box_key(bytes.fromhex(key))
     except IdentityError:
-        raise ConfigError("'report_key' is no key that anything can be sealed to; `chappe report key` prints one") from None
+        raise ConfigError("'report_key': nothing can be sealed to it; take what `chappe report key` prints") from None
 
 
 def _from_file(file: Path) -> dict[str, Setting]:

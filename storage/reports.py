@@ -49,7 +49,8 @@ class SqlReports:
         """See ``casework.Reports``."""
 
         def job(connection: Connection, now_ms: int) -> bool:
-            text = "UPDATE reports SET closed_ms = CASE closed_ms WHEN 0 THEN ? ELSE closed_ms END, note = ? WHERE n = ?"
+            closed = "CASE closed_ms WHEN 0 THEN ? ELSE closed_ms END"
+            text = f"UPDATE reports SET closed_ms = {closed}, note = ? WHERE n = ?"
             return connection.exec_driver_sql(text, (now_ms, note, number)).rowcount > 0
 
         return await self._engine.write(job, len(note))
