@@ -118,8 +118,9 @@ def test_report_keys(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("09" * 31, "64 hex digits"), ("xy" * 32, "64 hex digits"), ("00" * 32, "nothing can be sealed")]
-)  # fmt: skip
+    ("text", "expected"),
+    [("09" * 31, "64 hex digits"), ("xy" * 32, "64 hex digits"), ("00" * 32, "nothing can be sealed")],
+)
 def test_report_keys_that_are_none(text: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         load(overrides={"report_key": text})

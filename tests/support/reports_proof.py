@@ -12,7 +12,6 @@ import trio
 from msgspec import structs
 
 from clients.client import Client
-from clients.events import Received
 from protocol.identity import Device, DeviceList, SigningKey, sign_list
 from protocol.messages import compose
 from protocol.messages.chat import Text
@@ -77,7 +76,7 @@ async def _said(alice: Client, reader: Client, topic: bytes, *texts: str) -> lis
     for text in texts:
         await alice.conversation(topic).send(text)
     await wait_for(reader, says(texts[-1]), f"the message {texts[-1]!r}")
-    offsets = {e.content: e.offset for e in await received(reader, topic) if isinstance(e, Received)}
+    offsets = {event.content: event.offset for event in await received(reader, topic)}
     return [next(offset for content, offset in offsets.items() if text.encode() in content) for text in texts]
 
 

@@ -20,6 +20,7 @@ from protocol.reports import Ground, Report, seal
 from tests.support.clients import open_world
 from tests.support.reporting import PRIVATE, PUBLIC, scene
 
+Capture = pytest.CaptureFixture[str]
 EVIL = "pay\nVERIFIED\u202e \x1b[2Jnow"
 
 
@@ -49,7 +50,7 @@ def fetched(folder: Path, report: Report, **changes: Any) -> Path:
     return path
 
 
-def test_a_genuine_report(genuine: Report, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_genuine_report(genuine: Report, tmp_path: Path, key_file: Path, capsys: Capture) -> None:
     file = fetched(tmp_path, genuine)
     assert cli.verify(file, key_file=key_file) == cli.VERIFIED == 0
     shown = capsys.readouterr().out
@@ -64,9 +65,7 @@ def test_a_genuine_report(genuine: Report, tmp_path: Path, key_file: Path, capsy
     assert not {"\x1b", "\u202e", "\x07"} & set(shown)
 
 
-def test_a_genuine_report_for_programs(
-    genuine: Report, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_genuine_report_for_programs(genuine: Report, tmp_path: Path, key_file: Path, capsys: Capture) -> None:
     assert cli.verify(fetched(tmp_path, genuine), key_file=key_file, json=True) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["verified"], told["why"], told["reason"], told["number"]) == (True, "", "threat", 3)
@@ -74,7 +73,7 @@ def test_a_genuine_report_for_programs(
     assert told["messages"][0]["offset"] == genuine.items[0].offset
 
 
-def test_a_doctored_report(genuine: Report, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_doctored_report(genuine: Report, tmp_path: Path, key_file: Path, capsys: Capture) -> None:
     item = structs.replace(genuine.items[0], content=compose(Text(text="else")), ts=2**52)
     file = fetched(tmp_path, structs.replace(genuine, items=(item,), ground=99, text=""))
     assert cli.verify(file, key_file=key_file) == cli.NOT_VERIFIED == 1
@@ -86,13 +85,13 @@ def test_a_doctored_report(genuine: Report, tmp_path: Path, key_file: Path, caps
     assert "did not sign" in json.loads(capsys.readouterr().out)["messages"][0]["why"]
 
 
-def test_notes_are_shown(genuine: Report, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_notes_are_shown(genuine: Report, tmp_path: Path, key_file: Path, capsys: Capture) -> None:
     item = structs.replace(genuine.items[0], ts=genuine.items[0].ts + 10 * 86_400_000)
     assert cli.verify(fetched(tmp_path, structs.replace(genuine, items=(item,))), key_file=key_file) == 0
     assert "  note: the time by the relay" in capsys.readouterr().out
 
 
-def test_a_recovered_account(genuine: Report, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recovered_account(genuine: Report, tmp_path: Path, key_file: Path, capsys: Capture) -> None:
     item, recovery, made = genuine.items[0], SigningKey(bytes([5]) * 32), genuine.made_ms
     device = Device(item.device, PUBLIC, 1, True)
     devices = DeviceList(item.account, 2, made, made + 1000, (device,), recovery.public, recovered=True)
@@ -105,14 +104,14 @@ def test_a_recovered_account(genuine: Report, tmp_path: Path, key_file: Path, ca
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"sealed": 5}', '{"sealed": "xy"}', '{"sealed": "c0"}', "\u00fc"])
-def test_what_is_no_report(text: str, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_report(text: str, tmp_path: Path, key_file: Path, capsys: Capture) -> None:
     file = tmp_path / "bad.json"
     file.write_text(text, encoding="latin-1")
     assert cli.verify(file, key_file=key_file) == cli.EXIT_REFUSED == 2
     assert "cannot be opened" in capsys.readouterr().err
 
 
-def test_what_cannot_be_read(genuine: Report, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_read(genuine: Report, tmp_path: Path, key_file: Path, capsys: Capture) -> None:
     assert cli.verify(tmp_path / "absent", key_file=key_file) == 2
     assert "absent cannot be read" in capsys.readouterr().err
     file = fetched(tmp_path, genuine)
@@ -127,7 +126,7 @@ def test_what_cannot_be_read(genuine: Report, tmp_path: Path, key_file: Path, ca
     assert cli.show(file=key_file) == 2
 
 
-def test_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys(tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "new" / "report.key"
     assert cli.init(file=file) == 0
     made = capsys.readouterr()

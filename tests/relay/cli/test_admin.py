@@ -87,7 +87,10 @@ async def test_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
             number = await wire.request("reports.post", R.PostReport(key, b"sealed"), int)
         account = f"account:{alice.account.hex()}"
         code, out, _ = await run(admin.list_reports)
-        assert (code, f"{number} of 2" in out, f"by {account}, 6 bytes" in out, out.endswith("1 wait\n")) == (0, *[True] * 3)
+        assert (code, f"{number} of 2" in out, f"by {account}, 6 bytes" in out, out.endswith("1 wait\n")) == (
+            0,
+            *[True] * 3,
+        )
         code, out, _ = await run(admin.fetch, number)
         assert json.loads(out)["sealed"] == b"sealed".hex()
         code, out, _ = await run(admin.fetch, number, tmp_path / "report.json")
@@ -99,10 +102,16 @@ async def test_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert (code, "\x1b" in out, "note=" in out) == (0, False, True)
         code, out, _ = await run(admin.devices, account)
         assert bytes.fromhex(out.strip()) == alice.signed()
-        for verb, arguments in ((admin.close, [99]), (admin.fetch, [99]), (admin.devices, ["nobody"])):
-            assert (await run(verb, *arguments))[0] == 2
-        for verb, arguments in ((admin.list_reports, []), (admin.close, [number]), (admin.devices, [account])):
-            code, out, _ = await run(verb, *arguments, json=True)
+        unknown: list[tuple[Callable[..., int], Any]] = [
+            (admin.close, 99), (admin.fetch, 99), (admin.devices, "nobody")
+        ]  # fmt: skip
+        for verb, argument in unknown:
+            assert (await run(verb, argument))[0] == 2
+        listing: list[Callable[..., int]] = [
+            admin.list_reports, partial(admin.close, number), partial(admin.devices, account)
+        ]  # fmt: skip
+        for listed in listing:
+            code, out, _ = await run(listed, json=True)
             assert (code, isinstance(json.loads(out), dict)) == (0, True)
         (tmp_path / "admin.token").write_text("wrong\n")
         assert (await run(admin.list_reports))[0] == 2
