@@ -182,7 +182,7 @@ class Receiver:
         ))  # fmt: skip
         if not mine and len(talk.roster) <= L.DELIVERED_MEMBERS_MAX:
             self.receipt_due(talk.topic)
-        return not mine
+        return msg.account != self._shelf.account
 
     def _receipt(self, talk: R.Conversation, msg: Msg, body: Body) -> None:
         if isinstance(body, DeliveredBody) and body.generation == talk.generation:

@@ -94,8 +94,8 @@ class Shelf:
         return known.token if known is not None and known.token else None
 
     def signed_list(self, account: bytes) -> bytes | None:
-        """The newest verified device list of an account as it was signed; our own too."""
-        return self.identity.signed_list if account == self.account else self._signed_lists.get(account)
+        """The newest verified device list of an account, as it was signed."""
+        return self._signed_lists.get(account)
 
     def peer_of(self, talk: R.Conversation) -> bytes | None:
         """The other account of a pair."""

@@ -22,7 +22,7 @@ from relay.admission.why import Why
 from relay.bounds import ADMIN_LISTED_MAX, ADMIN_REPORTS_MAX
 from relay.connection import Connection
 from relay.node import Node
-from storage.base import StoreAway
+from storage.base import Entry, StoreAway
 from storage.casework import Case
 from storage.decisions import Ban, Invite
 
@@ -113,6 +113,13 @@ class Devices(Verb, frozen=True):
     """The signed device list of an account, as the relay has it."""
 
     subject: str
+
+
+class ShowEntry(Verb, frozen=True):
+    """What the relay knows of one entry of a topic (hex): to compare a report with."""
+
+    topic: str
+    offset: int
 
 
 class Doctor(Verb, frozen=True):
@@ -297,6 +304,20 @@ class Admin:
             raise Refusal(NO_REPORT)
         return {"number": asked.number, "waiting": self._relay.reports.statistics().count}
 
+    async def entry(self, asked: ShowEntry) -> dict[str, Any]:
+        """``entry``"""
+        try:
+            page = await self._relay.store.topics.read(bytes.fromhex(asked.topic), asked.offset - 1, 1, 1)
+        except (LookupError, ValueError):
+            raise Refusal("no such topic here; write all 64 digits, as `chappe report verify` shows them") from None
+        found = page.items[0] if page.items and asked.offset > 0 else None
+        if not isinstance(found, Entry):
+            raise Refusal("there is no entry at this offset, or retention has removed it")
+        return {
+            "id": found.id.hex(), "account": found.account.hex(), "device": found.device.hex(), "relay_ms": found.ts,
+            "offset": found.offset, "generation": found.generation,
+        }  # fmt: skip
+
 
 def _case(case: Case) -> dict[str, Any]:
     return {
@@ -333,6 +354,7 @@ VERBS: Final[dict[str, tuple[type[Verb], Callable[[Admin, Any], Awaitable[dict[s
     "retention": (Retention, Admin.retention),
     "invite": (GiveInvite, Admin.invite),
     "devices": (Devices, Admin.devices),
+    "entry": (ShowEntry, Admin.entry),
     "reports": (ListReports, Admin.reports),
     "report-fetch": (FetchReport, Admin.fetch_report),
     "report-close": (CloseReport, Admin.close_report),

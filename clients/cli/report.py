@@ -172,7 +172,8 @@ def _shown(finding: Finding, name: str) -> list[str]:
     shown = _message(finding)
     mark = "verified" if finding.verified else f"NOT VERIFIED: {finding.why}"
     lines = [
-        f"{name}: message {shown['offset']} of topic {shown['topic'][:16]}…: {mark}",
+        f"{name}: message {shown['offset']} of topic {shown['topic']}: {mark}",
+        f"  id {shown['id']}",
         f"  by account {shown['account']}",
         f"     device  {shown['device']}",
         f"  at {_when(shown['said_ms'])} by the sender's clock (signed)",

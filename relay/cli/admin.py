@@ -192,6 +192,16 @@ def devices(subject: str, *, data: Data = DATA, ops: Ops = None, json: Json = Fa
     return 0
 
 
+@command.command
+def entry(topic: str, offset: int, *, data: Data = DATA, ops: Ops = None, json: Json = False) -> int:
+    """Print what the relay knows of an entry: that a reported message stood there, from whom, and when."""
+    answer = _run("entry", data, ops, {"topic": topic, "offset": offset}, json)
+    if isinstance(answer, int):
+        return answer
+    print(f"id {answer['id']} by account:{answer['account']} device:{answer['device']} at {_when(answer['relay_ms'])}")
+    return 0
+
+
 reports = App(name="reports", help="What people have reported, sealed; `chappe report verify` opens and judges it.")
 command.command(reports)
 

@@ -262,3 +262,21 @@ async def test_device_lists_are_given_out() -> None:
         assert (bytes.fromhex(told["signed"]), told["version"]) == (alice.signed(), 1)
         for subject in (f"account:{bytes(32).hex()}", f"device:{alice.device.hex()}"):
             assert "no account of this name" in await case.refused("devices", subject=subject)
+
+
+async def test_an_entry_is_shown_without_its_content() -> None:
+    async with opened() as case:
+        alice = case.person("alice")
+        async with open_wire(case.relay.url) as wire:
+            await wire.register(alice)
+            founding = group(alice)
+            await wire.ok(founding, F.PubResult)
+        topic = founding.topic.hex()
+        shown = await case.do("entry", topic=topic, offset=1)
+        assert (shown["id"], shown["account"]) == (founding.id.hex(), alice.account.hex())
+        assert abs(shown["relay_ms"] - case.relay.clock_ms()) < 60_000
+        assert set(shown) == {"id", "account", "device", "relay_ms", "offset", "generation"}
+        for offset in (0, -1, 2):
+            assert "no entry at this offset" in await case.refused("entry", topic=topic, offset=offset)
+        for wrong in ("00" * 32, "x"):
+            assert "no such topic" in await case.refused("entry", topic=wrong, offset=1)

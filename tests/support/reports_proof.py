@@ -99,6 +99,15 @@ class Desk:
         check("\x1b" not in shown, "a control character of the reported message reached the terminal")
         return code, json.loads(out), shown
 
+    async def confirm(self, told: dict[str, Any]) -> None:
+        """The relay has the reported message where the reporter says."""
+        words = ("entry", told["topic"], str(told["offset"]), "--data", self._data, "--json")
+        code, out, said = await _command("admin", *words)
+        check(code == 0, f"entry: {said}")
+        names = ("id", "account", "device", "relay_ms")
+        known = json.loads(out)
+        check(all(known[name] == told[name] for name in names), f"the relay has {known}")
+
     async def close(self, number: int, left: int) -> None:
         """Close a report."""
         words = ("reports", "close", str(number), "--note", "banned", "--data", self._data)
@@ -130,6 +139,7 @@ async def c10_report(seed: int) -> dict[str, Any]:
             told = verdict["messages"][0]
             check(told["text"] == THREAT and told["account"] == alice.account.hex(), f"it shows {told}")
             check(verdict["posted_by"] == bob.account.hex() and verdict["reason"] == "threat", "who reports, and why")
+            await desk.confirm(told)
             reasons = await _doctored(home, desk, relay, (alice, bob, carol), topic, at)
             await desk.close(number, len(reasons))
             return {"genuine": "VERIFIED, with a neighbour", "doctored": len(reasons), "not verified": len(reasons)}

@@ -13,6 +13,7 @@ import trio
 
 from protocol import frames as F
 from protocol import requests as R
+from protocol.ids import inbox_topic
 from relay.cli import admin
 from relay.run import open_running
 from relay.testing import small
@@ -102,13 +103,17 @@ async def test_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert (code, "\x1b" in out, "note=" in out) == (0, False, True)
         code, out, _ = await run(admin.devices, account)
         assert bytes.fromhex(out.strip()) == alice.signed()
+        topic = inbox_topic(alice.account).hex()
+        code, out, _ = await run(admin.entry, topic, 1)
+        assert (code, f"by {account}" in out) == (0, True)
         unknown: list[tuple[Callable[..., int], Any]] = [
-            (admin.close, 99), (admin.fetch, 99), (admin.devices, "nobody")
+            (admin.close, 99), (admin.fetch, 99), (admin.devices, "nobody"), (partial(admin.entry, topic), 9)
         ]  # fmt: skip
         for verb, argument in unknown:
             assert (await run(verb, argument))[0] == 2
         listing: list[Callable[..., int]] = [
-            admin.list_reports, partial(admin.close, number), partial(admin.devices, account)
+            admin.list_reports, partial(admin.close, number), partial(admin.devices, account),
+            partial(admin.entry, topic, 1),
         ]  # fmt: skip
         for listed in listing:
             code, out, _ = await run(listed, json=True)
