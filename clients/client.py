@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +38,14 @@ from clients.keeper import Keeper
 from clients.outbox import OutboxStatistics
 from clients.proof import read_invite
 from clients.records import Status
+from clients.reports import Reporter
 from clients.tasks import open_tasks
 from clients.vault import Vault
 from protocol.frames import Role
 from protocol.identity import DeviceList, open_signed, safety_number
 from protocol.ids import Entropy, TopicKind, group_topic, pair_topic
 from protocol.messages.chat import Media
+from protocol.reports import Ground
 from protocol.requests import ClaimHandle, GetHandle
 
 OUTBOX_ROWS_MAX = 2000  # `send` waits above this many unsent rows
@@ -101,6 +103,9 @@ class Client:
         self._keeper = Keeper(url, self.engine, self._notify)
         transport = BlobTransport(url, self.wait_connected, clock_ms)
         self.files = Files(self.engine, transport, self.room_to_send, self._check_keys)
+        self.reporter = Reporter(
+            self.engine.shelf, self.engine.receiver.evidence, self.engine.directory, self.wait_connected
+        )  # fmt: skip
         self._keeper.invite = invite
         self.news = trio.Event()  # set, and replaced, whenever something was told
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
@@ -302,6 +307,12 @@ class Client:
     async def download(self, media: Media, to: Path, *, progress: OnProgress = ignore) -> Path:
         """Fetch a file that a message describes; see ``Files.download``."""
         return await self.files.download(media, to, progress)
+
+    async def report(
+        self, topic: bytes, offset: int, ground: Ground = Ground.OTHER, text: str = "", *, attach: Sequence[int] = ()
+    ) -> int:  # fmt: skip
+        """Report somebody's message to the operator, who can then prove who said it; see ``Reporter.report``."""
+        return await self.reporter.report(topic, offset, ground, text, attach)
 
     def _check_keys(self, topic: bytes) -> None:
         self.conversation(topic).check_keys()

@@ -265,6 +265,7 @@ class Keeper:
         with suppress(LinkDown, Refusal, RemoteProtocolError):  # done again after the next login
             await accounts.renew_list(self.engine.shelf, link)
             await recovery.refresh(self.engine.shelf, link)
+        self.engine.receiver.evidence.expire()
         await self._refill(link, left)
 
     async def _refill(self, link: Link, left: int) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from clients import records as R
 from clients.commits import Commits, accounts_of, identity_of
 from clients.events import Changed, Delivered, Ephemeral, Forked, Missing, Received, Unreadable, Voided
+from clients.evidence import Evidence
 from clients.groups import NOW
 from clients.outbox import Outbox
 from clients.records import Status, Work
@@ -41,6 +42,7 @@ class Receiver:
         self._shelf = shelf
         self._commits = commits
         self._outbox = outbox
+        self.evidence = Evidence(shelf)
         self.send: Callable[[R.Conversation, Body, bytes | None], None] = lambda talk, body, re: None
         self.send_box: Callable[[bytes, bytes, Body], None] = lambda account, device, body: None
         self.receipt_due: Callable[[bytes], None] = lambda topic: None
@@ -157,17 +159,19 @@ class Receiver:
         self._check_seen(talk, msg, message)
         if msg.account in self._shelf.blocked:
             return
-        self._understand(talk, msg, message, content)
+        if self._understand(talk, msg, message, content):
+            self.evidence.keep(talk, msg, opened, self._shelf.journal.last_seq)
 
-    def _understand(self, talk: R.Conversation, msg: Msg, message: Message, content: bytes) -> None:
+    def _understand(self, talk: R.Conversation, msg: Msg, message: Message, content: bytes) -> bool:
+        """Act on a message, and tell it; whether that was somebody else's."""
         body = message.body
         if isinstance(body, QUIET):
             self._receipt(talk, msg, body)
-            return
+            return False
         if isinstance(body, Title) and talk.roster.get(msg.account, 0) >= Role.ADMIN:
             talk.title = body.title
         if msg.offset <= talk.archived:
-            return  # told by the archive that came with this device
+            return False  # told by the archive that came with this device
         if isinstance(body, Unknown) and body.must_answer:
             self.send(talk, Unsupported(t=body.type, v=body.version), msg.id)
         mine = msg.device == self._shelf.device.public  # said with a copy of this vault
@@ -178,6 +182,7 @@ class Receiver:
         ))  # fmt: skip
         if not mine and len(talk.roster) <= L.DELIVERED_MEMBERS_MAX:
             self.receipt_due(talk.topic)
+        return msg.account != self._shelf.account
 
     def _receipt(self, talk: R.Conversation, msg: Msg, body: Body) -> None:
         if isinstance(body, DeliveredBody) and body.generation == talk.generation:

@@ -20,6 +20,8 @@ CONTACTS: Final = "contacts"  # by account
 TOKENS: Final = "tokens"  # by account: what shows it that we are its contact
 BLOCKS: Final = "blocks"  # by account
 UPLOADS: Final = "uploads"  # by file id: begun, and not yet queued as a message
+EVIDENCE: Final = "evidence"  # by topic + number: what proves a message to an outsider
+EVIDENCE_LISTS: Final = "evidence-lists"  # by topic + account + version: signed device lists that it needs
 META: Final = "meta"  # one row each: identity, inbox
 
 
@@ -79,6 +81,8 @@ class Conversation(msgspec.Struct):
     heard_ms: int = 0  # time of the last entry, by the relay's clock
     archived: int = 0  # what an archive told us up to here is not told again
     request: bool = False  # begun by a stranger: nothing is answered until it is accepted
+    kept_first: int = 0  # number of the oldest evidence that is kept
+    kept_next: int = 0  # and of the next one
     gap_at: int = 0  # end of the last GAP: its hash counts once a member's `seen` lies behind it
 
 
@@ -265,3 +269,24 @@ class Blocked(msgspec.Struct, frozen=True):
     """Somebody of whom nothing is shown, and who is told nothing."""
 
     account: bytes
+
+
+class Evidence(_Hidden, msgspec.Struct, frozen=True, array_like=True):
+    """What proves a message: its signature, and all that the signature covers but what is in its event."""
+
+    number: int
+    seq: int  # of the event
+    offset: int
+    generation: int
+    flags: int
+    ttl: int
+    header: bytes
+    group: int
+    fence: int
+    leaf: int
+    padded: int  # size of the padded content
+    signature: bytes
+    context: bytes
+    account: bytes
+    version: int  # of the sender's device list that is kept with it; 0: none was known
+    kept_ms: int

@@ -52,7 +52,8 @@ class Shelf:
         self.welcomes = {w.number: w for w in self._all(R.WELCOMES, R.PendingWelcome)}
         self.boxes = {b.number: b for b in self._all(R.BOXES, R.PendingBox)}
         self.contacts = {c.account: c for c in self._all(R.CONTACTS, R.Contact)}
-        self.lists = {k.account: open_signed(k.signed) for k in self._all(R.LISTS, R.KnownList)}
+        self._signed_lists = {k.account: k.signed for k in self._all(R.LISTS, R.KnownList)}
+        self.lists = {account: open_signed(signed) for account, signed in self._signed_lists.items()}
         self.tokens = {t.account: t for t in self._all(R.TOKENS, R.Token)}
         self.blocked = {b.account for b in self._all(R.BLOCKS, R.Blocked)}
         self.windows: dict[bytes, SeenWindow] = {}
@@ -91,6 +92,10 @@ class Shelf:
         """What shows an account that we are its contact, if it gave us something."""
         known = self.tokens.get(account)
         return known.token if known is not None and known.token else None
+
+    def signed_list(self, account: bytes) -> bytes | None:
+        """The newest verified device list of an account, as it was signed."""
+        return self._signed_lists.get(account)
 
     def peer_of(self, talk: R.Conversation) -> bytes | None:
         """The other account of a pair."""
@@ -131,7 +136,7 @@ class Shelf:
 
     def save_list(self, devices: DeviceList, signed: bytes) -> None:
         """Remember a verified device list."""
-        self.lists[devices.account] = devices
+        self.lists[devices.account], self._signed_lists[devices.account] = devices, signed
         self.journal.put(R.LISTS, devices.account, R.KnownList(devices.account, signed))
 
     def save_contact(self, contact: R.Contact) -> None:

@@ -158,19 +158,22 @@ def _check_shape(devices: DeviceList) -> None:
         raise IdentityError("a device is listed twice")
     for device in devices.devices:
         check_key(device.key)
-        _check_inbox_key(device.inbox_key)
+        check_box_key(device.inbox_key)
     if not devices.created_ms < devices.expires_ms <= devices.created_ms + L.DEVICE_LIST_LIFE_MS:
         raise IdentityError("a device list lives at most 30 days from its creation")
     if devices.recovery:
         check_key(devices.recovery)
 
 
-def _check_inbox_key(key: bytes) -> None:
-    """Refuse X25519 keys of small order (RFC 7748 section 6.1): every sender would fail at sealing to them."""
+def check_box_key(key: bytes) -> None:
+    """Refuse X25519 keys of small order (RFC 7748 section 6.1): every sender would fail at sealing to them.
+
+    Raises ``IdentityError``.
+    """
     try:
         sodium.crypto_scalarmult(_ANY_SCALAR, key)
     except CryptoError:
-        raise IdentityError("an inbox key is not a valid X25519 public key (small order)") from None
+        raise IdentityError("a key for boxes is not a valid X25519 public key (small order)") from None
 
 
 def _rightful(devices: DeviceList) -> bytes:

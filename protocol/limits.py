@@ -161,3 +161,17 @@ PROOF_BITS_SOLVED_MAX: Final = 24  # half a minute: clients do not work longer f
 BAN_REASON_CHARS_MAX: Final = 200  # one line in `chappe admin bans`
 BANS_MAX: Final = 100_000  # kept in memory of every relay: about 30 MB
 QUOTA_MAX: Final = 1_000_000_000  # of any bound of a single account
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+EVIDENCE_MESSAGES_MAX: Final = 1000  # of a conversation that a client can still prove: half a megabyte of its vault
+EVIDENCE_LIFE_MS: Final = 30 * 86_400_000  # and for how long: whoever means to report does so within a month
+EVIDENCE_CONTEXT_BYTES_MAX: Final = BODY_BYTES_MAX  # a GroupContext: 150 bytes; a group that pads it stays reportable
+REPORT_NEIGHBOURS_MAX: Final = 10  # messages attached to a reported one: a screenful explains most
+REPORT_TEXT_CHARS_MAX: Final = 2000  # what a reporter says about it
+REPORT_PAD_BYTES: Final = 4096  # sizes of reports are multiples: the relay does not learn how long a message was
+REPORT_BYTES_MAX: Final = 256 * 1024  # one sealed report: the largest message with device lists and a context of chats
+REPORTS_MAX: Final = 2000  # kept by a relay: up to 512 MB; beyond it the oldest closed one goes, if there is one
+REPORTS_WAITING_PER_ACCOUNT: Final = 20  # not closed yet: a hundred accounts have to conspire to fill the queue
+REPORTS_BURST: Final = 10  # reports of an account at once: a whole spam wave
+REPORTS_EVERY_S: Final = 600  # and then one in ten minutes
+REPORT_NOTE_CHARS_MAX: Final = 500  # what the operator writes when closing one: a paragraph

@@ -20,6 +20,14 @@ def pad(data: bytes) -> bytes:
     raise ValueError(f"{len(data)} bytes do not fit the largest bucket of {PADDING_BUCKETS[-1] - _PREFIX}")
 
 
+def pad_to(data: bytes, size: int) -> bytes:
+    """``data`` in the bucket of this size, as ``unpad`` found it. Raises ``ValueError`` where it does not fit."""
+    rest = size - _PREFIX - len(data)
+    if size not in PADDING_BUCKETS or rest < 0:
+        raise ValueError(f"{len(data)} bytes do not fit a bucket of {size}")
+    return len(data).to_bytes(_PREFIX, "big") + data + bytes(rest)
+
+
 def unpad(padded: bytes) -> bytes:
     """The data inside. Raises ``RemoteProtocolError`` (not fatal) if it is no padding of ours."""
     length = int.from_bytes(padded[:_PREFIX], "big")

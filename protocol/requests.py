@@ -165,6 +165,20 @@ class SetTokens(Params, frozen=True):
     hashes: Annotated[tuple[Key, ...], Meta(max_length=L.CONTACT_TOKENS_MAX)]
 
 
+class GetReportKey(Params, frozen=True):
+    """``reports.key``: the key that reports are sealed to. Result: bytes. 404 where the operator has set none."""
+
+
+class PostReport(Params, frozen=True):
+    """``reports.post``: a report, sealed to the operator's key. Result: its number (int); the same bytes keep theirs.
+
+    404 where the operator has set no key, 409 if ``key`` is not the present one, 429 and 507 where there are too many.
+    """
+
+    key: Key
+    sealed: Annotated[bytes, Meta(max_length=L.REPORT_BYTES_MAX)]
+
+
 METHODS: Final[dict[str, type[Params]]] = {
     "devices.publish": PublishList,
     "devices.get": GetLists,
@@ -185,6 +199,8 @@ METHODS: Final[dict[str, type[Params]]] = {
     "recovery.put": PutRecovery,
     "recovery.get": GetRecovery,
     "contacts.tokens": SetTokens,
+    "reports.key": GetReportKey,
+    "reports.post": PostReport,
 }
 
 

@@ -19,13 +19,15 @@ from relay.admission.registration import invite_hash
 from relay.admission.rules import ACCOUNT, DEVICE, QUOTAS
 from relay.admission.subjects import Subject, UnknownSubject, resolve
 from relay.admission.why import Why
-from relay.bounds import ADMIN_LISTED_MAX
+from relay.bounds import ADMIN_LISTED_MAX, ADMIN_REPORTS_MAX
 from relay.connection import Connection
 from relay.node import Node
-from storage.base import StoreAway
+from storage.base import Entry, StoreAway
+from storage.casework import Case
 from storage.decisions import Ban, Invite
 
 DAY_MS: Final = 86_400_000
+NO_REPORT: Final = "there is no report of this number, or not any more; `chappe admin reports` lists them"
 
 
 class Refusal(Exception):
@@ -85,6 +87,39 @@ class GiveInvite(Verb, frozen=True):
 
     uses: int = 1
     days: float = 7
+
+
+class ListReports(Verb, frozen=True):
+    """Reports that wait, or that were closed, behind a number."""
+
+    closed: bool = False
+    after: int = 0
+
+
+class FetchReport(Verb, frozen=True):
+    """One report, still sealed: only the operator's private key opens it."""
+
+    number: int
+
+
+class CloseReport(Verb, frozen=True):
+    """Note that a report was dealt with."""
+
+    number: int
+    note: str = ""
+
+
+class Devices(Verb, frozen=True):
+    """The signed device list of an account, as the relay has it."""
+
+    subject: str
+
+
+class ShowEntry(Verb, frozen=True):
+    """What the relay knows of one entry of a topic (hex): to compare a report with."""
+
+    topic: str
+    offset: int
 
 
 class Doctor(Verb, frozen=True):
@@ -238,6 +273,58 @@ class Admin:
         needed = self._relay.settings.registration in ("invite", "proof-of-work")
         return {"invite": token.hex(), "uses": asked.uses, "until_ms": until_ms, "needed": needed}
 
+    async def devices(self, asked: Devices) -> dict[str, Any]:
+        """``devices``"""
+        subject = await self._subject(asked.subject)
+        (known,) = await self._relay.store.accounts.get([subject.key if subject.kind == ACCOUNT else b""])
+        if known is None:
+            raise Refusal("no account of this name is registered here: write its handle, or account:HEX")
+        return {"subject": _said(subject), "version": known.version, "signed": known.signed.hex()}
+
+    # -- reports -------------------------------------------------------------------------------------------------------
+    async def reports(self, asked: ListReports) -> dict[str, Any]:
+        """``reports``"""
+        found = await self._relay.reports.store.cases(
+            closed=asked.closed, after=asked.after, limit=ADMIN_REPORTS_MAX
+        )  # fmt: skip
+        return {"reports": [_case(case) for case in found], "waiting": self._relay.reports.statistics().count}
+
+    async def fetch_report(self, asked: FetchReport) -> dict[str, Any]:
+        """``report-fetch``"""
+        found = await self._relay.reports.store.get(asked.number)
+        if found is None:
+            raise Refusal(NO_REPORT)
+        return {**_case(found[0]), "sealed": found[1].hex()}
+
+    async def close_report(self, asked: CloseReport) -> dict[str, Any]:
+        """``report-close``"""
+        if len(asked.note) > L.REPORT_NOTE_CHARS_MAX:
+            raise Refusal(f"a note has {L.REPORT_NOTE_CHARS_MAX} characters")
+        if not await self._relay.reports.close(asked.number, asked.note):
+            raise Refusal(NO_REPORT)
+        return {"number": asked.number, "waiting": self._relay.reports.statistics().count}
+
+    async def entry(self, asked: ShowEntry) -> dict[str, Any]:
+        """``entry``"""
+        try:
+            page = await self._relay.store.topics.read(bytes.fromhex(asked.topic), asked.offset - 1, 1, 1)
+        except (LookupError, ValueError):
+            raise Refusal("no such topic here; write all 64 digits, as `chappe report verify` shows them") from None
+        found = page.items[0] if page.items and asked.offset > 0 else None
+        if not isinstance(found, Entry):
+            raise Refusal("there is no entry at this offset, or retention has removed it")
+        return {
+            "id": found.id.hex(), "account": found.account.hex(), "device": found.device.hex(), "relay_ms": found.ts,
+            "offset": found.offset, "generation": found.generation,
+        }  # fmt: skip
+
+
+def _case(case: Case) -> dict[str, Any]:
+    return {
+        "number": case.number, "account": case.account.hex(), "made_ms": case.made_ms, "size": case.size,
+        "closed_ms": case.closed_ms, "note": case.note,
+    }  # fmt: skip
+
 
 def _shown(connection: Connection) -> dict[str, Any]:
     now = connection.statistics()
@@ -266,5 +353,10 @@ VERBS: Final[dict[str, tuple[type[Verb], Callable[[Admin, Any], Awaitable[dict[s
     "quota": (SetQuota, Admin.quota),
     "retention": (Retention, Admin.retention),
     "invite": (GiveInvite, Admin.invite),
+    "devices": (Devices, Admin.devices),
+    "entry": (ShowEntry, Admin.entry),
+    "reports": (ListReports, Admin.reports),
+    "report-fetch": (FetchReport, Admin.fetch_report),
+    "report-close": (CloseReport, Admin.close_report),
     "doctor": (Doctor, Admin.doctor),
 }

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol import limits as L
+from protocol.identity import IdentityError, check_box_key
 
 ENVIRONMENT_PREFIX: Final = "CHAPPE_RELAY_"
 Setting = str | int | bool | tuple[str, ...]
@@ -89,6 +90,10 @@ class Settings:
         "auto", "what moves bytes: epoll (Linux), trio (any platform, slower), or auto: the best that there is",
         choices=("auto", "epoll", "trio"),
     )  # fmt: skip
+    report_key: str = _setting(
+        "", "public key (64 hex digits) that reports are sealed to, as `chappe report key` prints it; empty: no reports"
+    )
+
     handshake_ms: int = _setting(L.HANDSHAKE_MS, "TCP accept to websocket open", 100, 600_000)
     frame_ms: int = _setting(L.FRAME_MS, "a message that has begun may pause this long", 100, 600_000)
     stalled_ms: int = _setting(L.STALLED_MS, "a socket that takes nothing this long is closed", 1000, 600_000)
@@ -141,7 +146,19 @@ def load(
     settings = Settings(**values)  # type: ignore[arg-type]
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise ConfigError("tls_certificate and tls_key belong together: set both, or neither")
+    _check_report_key(settings.report_key)
     return settings
+
+
+def _check_report_key(text: str) -> None:
+    key = text.lower()
+    if text and (len(key) != 2 * L.KEY_BYTES or not set(key) <= set("0123456789abcdef")):
+        raise ConfigError(f"'report_key' is a key of {2 * L.KEY_BYTES} hex digits, as `chappe report key` prints it")
+    try:
+        if text:
+            check_box_key(bytes.fromhex(key))
+    except IdentityError:
+        raise ConfigError("'report_key': nothing can be sealed to it; take what `chappe report key` prints") from None
 
 
 def _from_file(file: Path) -> dict[str, Setting]:

@@ -23,6 +23,7 @@ from relay.counters import Counters
 from relay.hubs import Hubs
 from relay.pending import Pending
 from relay.registry import Registry
+from relay.reports import ReportDesk
 from relay.tickets import Tickets
 from relay.wheel import Wheel
 from storage.base import Entry, Freed, Store
@@ -47,6 +48,7 @@ class Relay:
         self.entropy = entropy
         self.counters = Counters()
         self.rules = Rules(settings, store.admission, clock_ms)
+        self.reports = ReportDesk(store.reports, bytes.fromhex(settings.report_key), tick_ms)
         self.registry = Registry()
         self.wheel = Wheel(tick_ms())
         self.hubs = Hubs(settings, store.topics, broker, self.counters, self.spawn, lambda do: self.later(do))

@@ -269,6 +269,17 @@ class DeliveryService:
         await self._store.contacts.set_tokens(client.account, params.hashes)
         return Answer(NIL)
 
+    # -- reports -------------------------------------------------------------------------------------------------------
+    async def report_key(self, client: Client, params: R.GetReportKey) -> Answer | Refused:
+        """``reports.key``"""
+        key = self._relay.reports.key()
+        return key if isinstance(key, Refused) else Answer(encode_struct(key))
+
+    async def post_report(self, client: Client, params: R.PostReport) -> Answer | Refused:
+        """``reports.post``"""
+        number = await self._relay.reports.post(client.account, params.key, params.sealed)
+        return number if isinstance(number, Refused) else Answer(encode_struct(number))
+
 
 def _head(state: TopicState | None) -> SubResult:
     if state is None:
@@ -296,4 +307,6 @@ _METHODS: Final[dict[str, Method]] = {
     "recovery.put": DeliveryService.put_recovery,
     "recovery.get": DeliveryService.get_recovery,
     "contacts.tokens": DeliveryService.set_tokens,
+    "reports.key": DeliveryService.report_key,
+    "reports.post": DeliveryService.post_report,
 }

@@ -94,6 +94,8 @@ class NodeCollector(Collector):
             "quotas": ("bounds of single accounts", now.rules.quotas),
             "meters": ("devices, accounts and addresses whose rates are kept", now.rules.meters),
             "insecure_settings": ("settings that are dangerous in public", len(self._node.insecure)),
+            "reports_waiting": ("reports that the operator has not closed", now.reports.count),
+            "reports_oldest_ms": ("when the oldest of them was made, Unix ms; 0: none waits", now.reports.oldest_ms),
             "draining": ("this relay is ending", now.is_draining),
         }
         for name, (text, value) in values.items():

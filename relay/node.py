@@ -34,6 +34,7 @@ from relay.listener import Listener
 from relay.seam import Front, FrontStatistics, Handler, Peer
 from relay.wheel import BUCKET_MS
 from storage.base import Store, StoreAway, StoreStatistics
+from storage.casework import Waiting
 
 #: sqlite3 takes the GIL back for every row; a short interval lets the event loop in between (measured, DESIGN 6).
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -49,6 +50,7 @@ class NodeStatistics:
     broker: BrokerStatistics
     connections: int
     rules: RulesStatistics
+    reports: Waiting
     inflight: int
     backlog: int  # subscriptions behind the head
     is_draining: bool
@@ -99,7 +101,8 @@ class Node:
         connections = self.connections()
         return NodeStatistics(
             self.listener.statistics(), self.relay.hubs.statistics(), self.relay.store.statistics(),
-            self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(), self.relay.pending.count,
+            self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(),
+            self.relay.reports.statistics(), self.relay.pending.count,
             sum(c.backlog for c in connections), self.relay.is_draining,
         )  # fmt: skip
 
@@ -151,6 +154,7 @@ async def open_node(
         listener = _open_front(relay)
         relay.later = listener.later
         relay.now_ms = lambda: listener.now_ms
+        await relay.reports.load()
         node = Node(relay, listener, nursery)
         for sentence in node.insecure:
             log.warning("insecure", why=sentence)

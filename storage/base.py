@@ -22,6 +22,7 @@ from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Create
 from protocol.ids import TopicKind
 from protocol.limits import KEY_PACKAGES_MAX
+from storage.casework import Reports
 from storage.decisions import Admission
 
 
@@ -383,5 +384,8 @@ class Store(Protocol):
 
     @property
     def admission(self) -> Admission: ...
+
+    @property
+    def reports(self) -> Reports: ...
 
     def statistics(self) -> StoreStatistics: ...

@@ -46,6 +46,7 @@ from storage.flags import KEPT
 from storage.memory_admission import MemoryAdmission
 from storage.memory_model import Blob, Log, Model
 from storage.memory_people import MemoryAccounts, MemoryBlobs, MemoryContacts, MemoryKeyPackages, MemoryLockers
+from storage.memory_reports import MemoryReports
 from storage.ordering import CONVERSATION, decide, decide_reserve
 
 
@@ -62,6 +63,7 @@ class MemoryStore:
         self.contacts = MemoryContacts(model)
         self.lockers = MemoryLockers(model)
         self.admission = MemoryAdmission(model)
+        self.reports = MemoryReports(model)
 
     def statistics(self) -> StoreStatistics:
         """Counts; nothing ever queues."""

@@ -220,6 +220,22 @@ bans: Final = Table(
     PrimaryKeyConstraint("kind", "subject"),
 )
 
+# Sealed reports for the operator. A report outlives its account, hence the key here. `digest`: the same bytes are kept
+# once. `closed_ms` 0: it waits. Numbers are never given twice, or an operator might close another one than was read.
+reports: Final = Table(
+    "reports",
+    METADATA,
+    _number("n", primary_key=True),
+    _blob("account"),
+    _number("made_ms"),
+    _blob("digest", unique=True),
+    _blob("sealed"),
+    _number("closed_ms"),
+    Column("note", String, nullable=False),
+    Index("ix_reports_closed_ms", "closed_ms"),
+    sqlite_autoincrement=True,
+)
+
 # Bounds of single accounts, in place of the relay's settings.
 quotas: Final = Table(
     "quotas",

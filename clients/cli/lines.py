@@ -14,6 +14,7 @@ from rich.markup import escape as escape_markup
 
 from clients.cli.personal import HELP as PERSONAL_HELP
 from clients.cli.personal import Personal
+from clients.cli.reporting import report_typed
 from clients.cli.room import Follower, NotFound, Room, clean, describe
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
@@ -49,6 +50,7 @@ HELP = """\
 [bold]/group[/] TITLE NAME…   start a group
 [bold]/invite[/] NAME…  [bold]/remove[/] NAME…  [bold]/leave[/]  [bold]/rotate[/]   change the group you are in
 [bold]/send[/] PATH  [bold]/save[/] N|ID [PATH]   send a file; save one that was sent here
+[bold]/report[/] N [+K] REASON [TEXT]   show message #N (and K before it) to the operator, with proof of who said it
 [bold]/list[/]  [bold]/contacts[/]  [bold]/history[/] [N]  [bold]/handle[/] NAME  [bold]/help[/]  [bold]/quit[/]
 Anything else is sent to the conversation you are in. Marks: [dim]… sending   ✓ stored   ✓✓ delivered[/]"""
 MARKS = {"sending": "…", "stored": "✓", "delivered": "✓✓"}
@@ -83,6 +85,7 @@ class Lines:
             "group": self._group, "invite": self._invite, "remove": self._remove, "leave": self._leave,
             "rotate": self._rotate, "list": self._list, "contacts": self._contacts, "history": self._history,
             "handle": self._handle, "help": self._help, "send": self._send_file, "save": self._save,
+            "report": self._report,
         }  # fmt: skip
 
     def _say(self, text: str, style: str = "") -> None:
@@ -227,6 +230,9 @@ class Lines:
     async def _rotate(self, words: list[str]) -> None:
         await self._talk().rotate()
 
+    async def _report(self, words: list[str]) -> None:
+        self._say(escape(await report_typed(self._client, self._talk().topic, words)), "green")
+
     async def _list(self, words: list[str]) -> None:
         for talk in self._client.conversations.values():
             here = "→" if self._here is not None and self._here.topic == talk.topic else " "
@@ -309,7 +315,9 @@ class Lines:
         doubt = f"  [red]({escape(event.doubt)})[/]" if event.doubt else ""
         name = escape(self._room.name_of(event.account))
         hint = self._hint(event) if "media" in content else ""
-        self._say(f"{self._where(event.topic)}[dim]{when}[/] [bold]{name}[/]: {escape(content['text'])}{hint}{doubt}")
+        number = "" if event.mine else f" #{event.offset}"
+        head = f"{self._where(event.topic)}[dim]{when}{number}[/] [bold]{name}[/]"
+        self._say(f"{head}: {escape(content['text'])}{hint}{doubt}")
 
     def _hint(self, event: Received) -> str:
         place = (event.topic, event.id)

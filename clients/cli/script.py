@@ -5,8 +5,8 @@ with ``{"do": "events", "after": seq}`` to get each exactly once.
 
 Verbs with their arguments: events after · handle name · account · add handle · verify name · pair name · group title
 names · send topic text · typing topic times · add-to topic names · remove topic names · rotate topic · leave topic ·
-list · history topic limit · send-file topic path caption · download topic id path · statistics · quit; and those of
-``personal`` with ``words``, answered with ``lines``.
+list · history topic limit · send-file topic path caption · download topic id path · report topic offset reason text
+attach (offsets) · statistics · quit; and those of ``personal`` with ``words``, answered with ``lines``.
 
 Files take their time: other commands go on meanwhile, and ``progress`` notices carry the tag of the command. An upload
 that an earlier run began goes on by itself.
@@ -23,6 +23,7 @@ from typing import Any
 import trio
 
 from clients.cli.personal import Personal
+from clients.cli.reporting import ground_of
 from clients.cli.room import Follower, Room
 from clients.client import Client
 from clients.conversations import Conversation
@@ -59,6 +60,7 @@ class Script:
             "typing": self._typing, "add-to": self._add_to, "remove": self._remove, "rotate": self._rotate,
             "leave": self._leave, "list": self._list, "history": self._history, "statistics": self._statistics,
             "send-file": self._send_file, "download": self._download, "resume-files": self._resume_files,
+            "report": self._report,
         }  # fmt: skip
 
     async def take_handle(self, handle: str) -> None:
@@ -193,6 +195,13 @@ class Script:
     async def _history(self, command: dict[str, Any]) -> dict[str, Any]:
         events = await self._talk(command).history(int(command.get("limit", 100)))
         return {"events": [self._room.as_json(event) for event in events]}
+
+    async def _report(self, command: dict[str, Any]) -> dict[str, Any]:
+        number = await self._client.report(
+            bytes.fromhex(command["topic"]), int(command["offset"]), ground_of(str(command.get("reason", "other"))),
+            str(command.get("text", "")), attach=[int(offset) for offset in command.get("attach", ())],
+        )  # fmt: skip
+        return {"number": number}
 
     # -- files ---------------------------------------------------------------------------------------------------------
     def _progress(self, verb: str, tag: object) -> OnProgress:

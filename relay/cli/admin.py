@@ -180,3 +180,80 @@ def invite(
     if not answer["needed"]:
         print("note: this relay registers without an invitation as it is set up now", file=sys.stderr)
     return 0
+
+
+@command.command
+def devices(subject: str, *, data: Data = DATA, ops: Ops = None, json: Json = False) -> int:
+    """Print the signed device list of an account as the relay has it: for `chappe report verify --list`."""
+    answer = _run("devices", data, ops, {"subject": subject}, json)
+    if isinstance(answer, int):
+        return answer
+    print(answer["signed"])
+    return 0
+
+
+@command.command
+def entry(topic: str, offset: int, *, data: Data = DATA, ops: Ops = None, json: Json = False) -> int:
+    """Print what the relay knows of an entry: that a reported message stood there, from whom, and when."""
+    answer = _run("entry", data, ops, {"topic": topic, "offset": offset}, json)
+    if isinstance(answer, int):
+        return answer
+    print(f"id {answer['id']} by account:{answer['account']} device:{answer['device']} at {_when(answer['relay_ms'])}")
+    return 0
+
+
+reports = App(name="reports", help="What people have reported, sealed; `chappe report verify` opens and judges it.")
+command.command(reports)
+
+
+@reports.default
+def list_reports(
+    *,
+    closed: Annotated[bool, Parameter(negative="", help="Those that were closed.")] = False,
+    after: Annotated[int, Parameter(help="Only those with higher numbers.")] = 0,
+    data: Data = DATA, ops: Ops = None, json: Json = False,
+) -> int:  # fmt: skip
+    """List reports that wait, oldest first."""
+    answer = _run("reports", data, ops, {"closed": closed, "after": after}, json)
+    if isinstance(answer, int):
+        return answer
+    for item in answer["reports"]:
+        done = f" closed {_when(item['closed_ms'])} note={_safe(item['note'])}" if item["closed_ms"] else ""
+        print(f"{item['number']} of {_when(item['made_ms'])} by account:{item['account']}, {item['size']} bytes{done}")
+    print(f"{answer['waiting']} wait")
+    return 0
+
+
+@reports.command
+def fetch(
+    number: int,
+    out: Annotated[Path | None, Parameter(help="File to write; without it: to standard output.")] = None,
+    *,
+    data: Data = DATA, ops: Ops = None,
+) -> int:  # fmt: skip
+    """Fetch a report, still sealed, for `chappe report verify`."""
+    answer = _run("report-fetch", data, ops, {"number": number}, json=False)
+    if isinstance(answer, int):
+        return answer
+    text = json_module.dumps(answer) + "\n"
+    if out is None:
+        print(text, end="")
+    else:
+        out.write_text(text, encoding="ascii")
+        print(f"{out}: now `chappe report verify {out}`, where your private report key is")
+    return 0
+
+
+@reports.command
+def close(
+    number: int,
+    note: Annotated[str, Parameter(help="What was done; kept with the report.")] = "",
+    *,
+    data: Data = DATA, ops: Ops = None, json: Json = False,
+) -> int:  # fmt: skip
+    """Note that a report was dealt with; it is kept until its place is needed."""
+    answer = _run("report-close", data, ops, {"number": number, "note": note}, json)
+    if isinstance(answer, int):
+        return answer
+    print(f"report {answer['number']} is closed; {answer['waiting']} wait")
+    return 0

@@ -74,7 +74,7 @@ def test_good_keys_pass() -> None:
 
 @pytest.mark.parametrize("inbox", SMALL_X25519, ids=lambda inbox: inbox.hex()[:8])
 def test_an_inbox_key_that_nobody_can_seal_to(inbox: bytes) -> None:
-    with pytest.raises(IdentityError, match="inbox key"):
+    with pytest.raises(IdentityError, match="key for boxes"):
         verify_list(sign_list(after(devices=(device(PHONE, inbox_key=inbox),)), ROOT))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from protocol.errors import RemoteProtocolError
 from protocol.limits import PADDING_BUCKETS
-from protocol.padding import pad, unpad
+from protocol.padding import pad, pad_to, unpad
 
 
 @pytest.mark.parametrize("bucket", PADDING_BUCKETS)
@@ -54,3 +54,11 @@ def test_no_padding_of_ours(name: str, padded: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match="not a padded content") as caught:
         unpad(padded)
     assert not caught.value.fatal
+
+
+def test_a_bucket_can_be_chosen() -> None:
+    assert pad_to(b"Salut", 256) == pad(b"Salut")
+    assert unpad(pad_to(b"Salut", 1024)) == b"Salut"
+    for data, size in ((b"x" * 253, 256), (b"x", 257)):
+        with pytest.raises(ValueError, match="do not fit a bucket"):
+            pad_to(data, size)

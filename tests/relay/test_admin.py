@@ -231,3 +231,52 @@ async def test_the_public_listener_has_no_admin_and_the_ops_port_asks_for_the_to
         assert b" 200 " in await _ask(ops_port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b" 404 " in await _ask(ops_port, b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
         nursery.cancel_scope.cancel()
+
+
+async def test_reports_are_listed_fetched_and_closed() -> None:
+    key = bytes([9]) * 32
+    async with opened(report_key=key.hex()) as case:
+        alice = case.person("alice")
+        async with open_wire(case.relay.url) as wire:
+            await wire.register(alice)
+            numbers = [await wire.request("reports.post", R.PostReport(key, bytes([n])), int) for n in range(3)]
+        listed = await case.do("reports")
+        assert ([report["number"] for report in listed["reports"]], listed["waiting"]) == (numbers, 3)
+        assert [r["number"] for r in (await case.do("reports", after=numbers[1]))["reports"]] == numbers[2:]
+        got = await case.do("report-fetch", number=numbers[1])
+        assert (got["sealed"], got["account"], got["size"]) == ("01", alice.account.hex(), 1)
+        assert (await case.do("report-close", number=numbers[1], note="banned"))["waiting"] == 2
+        (closed,) = (await case.do("reports", closed=True))["reports"]
+        assert (closed["number"], closed["note"]) == (numbers[1], "banned")
+        for verb in ("report-fetch", "report-close"):
+            assert "no report of this number" in await case.refused(verb, number=99)
+        assert "a note has" in await case.refused("report-close", number=numbers[0], note="x" * 501)
+
+
+async def test_device_lists_are_given_out() -> None:
+    async with opened() as case:
+        alice = case.person("alice")
+        async with open_wire(case.relay.url) as wire:
+            await wire.register(alice)
+        told = await case.do("devices", subject=f"account:{alice.account.hex()}")
+        assert (bytes.fromhex(told["signed"]), told["version"]) == (alice.signed(), 1)
+        for subject in (f"account:{bytes(32).hex()}", f"device:{alice.device.hex()}"):
+            assert "no account of this name" in await case.refused("devices", subject=subject)
+
+
+async def test_an_entry_is_shown_without_its_content() -> None:
+    async with opened() as case:
+        alice = case.person("alice")
+        async with open_wire(case.relay.url) as wire:
+            await wire.register(alice)
+            founding = group(alice)
+            await wire.ok(founding, F.PubResult)
+        topic = founding.topic.hex()
+        shown = await case.do("entry", topic=topic, offset=1)
+        assert (shown["id"], shown["account"]) == (founding.id.hex(), alice.account.hex())
+        assert abs(shown["relay_ms"] - case.relay.clock_ms()) < 60_000
+        assert set(shown) == {"id", "account", "device", "relay_ms", "offset", "generation"}
+        for offset in (0, -1, 2):
+            assert "no entry at this offset" in await case.refused("entry", topic=topic, offset=offset)
+        for wrong in ("00" * 32, "x"):
+            assert "no such topic" in await case.refused("entry", topic=wrong, offset=1)

@@ -110,3 +110,17 @@ def test_passwords_are_not_shown() -> None:
     shown = Settings(redis_url="redis://user:secret@host:1/0").as_dict()
     assert shown["redis_url"] == "redis://user:***@host:1/0"
     assert shown.keys() == FIELDS.keys()
+
+
+@pytest.mark.parametrize("text", ["", "09" * 32, "AB" * 32])
+def test_report_keys(text: str) -> None:
+    assert load(overrides={"report_key": text}).report_key == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("09" * 31, "64 hex digits"), ("xy" * 32, "64 hex digits"), ("00" * 32, "nothing can be sealed")],
+)
+def test_report_keys_that_are_none(text: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        load(overrides={"report_key": text})

@@ -19,6 +19,7 @@ from protocol.errors import Code, Reason
 from protocol.identity import DeviceList, SigningKey
 from protocol.ids import TopicKind, contact_hash
 from relay import delivery_service as module
+from relay.testing import small
 from storage.base import StoreAway
 from tests.support.lab import FakeClient, open_lab, req, settle
 from tests.support.people import Person, commit, group, seed
@@ -318,3 +319,24 @@ async def test_reservations() -> None:
         assert err.detail is not None
         assert (err.code, err.detail.reason) == (Code.CONFLICT, Reason.SPACING)
         await settle()
+
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+async def test_reports_need_a_key_of_the_operator() -> None:
+    async with open_lab() as lab:
+        client = await lab.register(lab.person("alice"))
+        assert (await client.err(req("reports.key", R.GetReportKey()))).code == Code.NOT_FOUND
+        assert (await client.err(req("reports.post", R.PostReport(bytes(32), b"x")))).code == Code.NOT_FOUND
+
+
+async def test_reports_are_taken_and_numbered() -> None:
+    key = bytes([9]) * 32
+    async with open_lab(small(report_key=key.hex())) as lab:
+        client = await lab.register(lab.person("alice"))
+        assert await client.request("reports.key", R.GetReportKey(), bytes) == key
+        number = await client.request("reports.post", R.PostReport(key, b"sealed"), int)
+        assert await client.request("reports.post", R.PostReport(key, b"sealed"), int) == number
+        assert (await client.err(req("reports.post", R.PostReport(bytes(32), b"x")))).code == Code.CONFLICT
+        found = await lab.store.reports.get(number)
+        assert found is not None
+        assert found[1] == b"sealed"

@@ -13,11 +13,13 @@ from storage.memory import MemoryStore
 
 
 async def test_metrics() -> None:
-    store = MemoryStore(clock_ms=lambda: 0)
+    store = MemoryStore(clock_ms=lambda: 1_700_000_000_000)
     async with (
         Bus().open(lambda c, d: None, lambda: None) as broker,
         open_node(small(), store, broker, bytes(16)) as node,
     ):
+        await store.reports.post(bytes(32), b"sealed")
+        await node.relay.reports.load()
         counters = node.counters
         counters.publishes, counters.deliveries, counters.gaps, counters.failed_logins = 7, 70, 2, 3
         counters.errors[Code.NOT_FOUND] += 4
@@ -41,6 +43,8 @@ async def test_metrics() -> None:
     assert values["chappe_publish_seconds_bucket", "0.0005"] == 1
     assert values["chappe_publish_seconds_bucket", "+Inf"] == 2
     assert values["chappe_publish_seconds_count",] == 2
+    assert values["chappe_reports_waiting",] == 1
+    assert values["chappe_reports_oldest_ms",] == 1_700_000_000_000
     assert {"chappe_connections", "chappe_queued_bytes", "chappe_catchup_backlog", "chappe_fanout_seconds"} <= set(
         families
     )

@@ -243,3 +243,17 @@ def _of_the_operator() -> None:
         sa.PrimaryKeyConstraint("account", "name", name="pk_quotas"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "reports",
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("account", sa.LargeBinary(), nullable=False),
+        sa.Column("made_ms", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("closed_ms", sa.Integer(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("n", name="pk_reports"),
+        sa.UniqueConstraint("digest", name="uq_reports_digest"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_reports_closed_ms", "reports", ["closed_ms"], unique=False)

@@ -31,6 +31,7 @@ from protocol.messages import compose
 from protocol.messages.chat import Text
 from protocol.messages.rcpt import Delivered as DeliveredBody
 from tests.support.clients import World, open_world
+from tests.support.reporting import scene, take_reports
 
 TOPIC = b"t" * 32
 
@@ -196,3 +197,21 @@ async def test_until_quit_or_the_end_of_the_input(
                 nursery.cancel_scope.cancel()
             assert "your account is" in screen.shown
             assert "dance" not in screen.shown
+
+
+async def test_a_message_is_reported_by_its_number(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        posted = take_reports(world)
+        (anna, *_), talk, _ = await scene(world, "before")
+        async with open_screen(world, "ben") as screen:
+            await screen.type("/report 1 spam", "/to friends")
+            assert "you are in no conversation" in screen.shown
+            await talk.send("buy this")
+            await trio.sleep(1)
+            number = screen.shown.partition("#")[2].split()[0]
+            await screen.type("/report", f"/report {number} boring", f"/report {number} spam what a nuisance", "/help")
+            for part in ("a name is missing", "'boring' is no reason", "reported to the operator", "[+K] REASON"):
+                assert part in screen.shown
+        assert [(report.text, len(report.items)) for report in posted] == [("what a nuisance", 1)]
+        assert posted[0].items[0].account == anna.account
+        assert b"buy this" in posted[0].items[0].content

@@ -15,6 +15,7 @@ import trio
 from clients.cli import script
 from clients.cli.script import Script
 from tests.support.clients import World, group_of, open_world, texts
+from tests.support.reporting import scene, take_reports
 
 
 class Desk:
@@ -147,3 +148,17 @@ async def test_lines_of_input(
     assert records[0] == {"reply": None, "do": "handle", "handle": "alice"}
     assert sum("a command is a JSON object" in record.get("error", "") for record in records) == 3
     assert [record["reply"] for record in records if record.get("do") == "list"] == [2]
+
+
+async def test_a_report_by_script(autojump_clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_world() as world:
+        posted = take_reports(world)
+        _, talk, at = await scene(world, "before", "buy this")
+        async with open_desk(world, "ben", monkeypatch) as ben:
+            topic = talk.topic.hex()
+            told = await ben.do("report", topic=topic, offset=at[1], reason="spam", text="look", attach=[at[0]])
+            assert told["number"] == 1
+            assert (await ben.do("report", topic=topic, offset=at[1]))["number"] == 2
+            assert "no evidence" in (await ben.do("report", topic=topic, offset=99))["error"]
+            assert "is no reason" in (await ben.do("report", topic=topic, offset=at[1], reason="x"))["error"]
+    assert [(report.ground, report.text, len(report.items)) for report in posted] == [(1, "look", 2), (7, "", 1)]

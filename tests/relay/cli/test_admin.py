@@ -13,6 +13,7 @@ import trio
 
 from protocol import frames as F
 from protocol import requests as R
+from protocol.ids import inbox_topic
 from relay.cli import admin
 from relay.run import open_running
 from relay.testing import small
@@ -70,3 +71,52 @@ async def test_every_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_without_a_relay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert admin.who(data=tmp_path) == 2
     assert "--data" in capsys.readouterr().err
+
+
+async def test_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = bytes([9]) * 32
+
+    async def run(verb: Callable[..., int], *arguments: Any, **options: Any) -> tuple[int, str, str]:
+        code = await trio.to_thread.run_sync(partial(verb, *arguments, data=tmp_path, **options))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    async with open_running(small(data=str(tmp_path), report_key=key.hex())) as running:
+        alice = Person("alice", running.node.relay.clock_ms())
+        async with open_wire(running.url) as wire:
+            await wire.register(alice)
+            number = await wire.request("reports.post", R.PostReport(key, b"sealed"), int)
+        account = f"account:{alice.account.hex()}"
+        code, out, _ = await run(admin.list_reports)
+        assert (code, f"{number} of 2" in out, f"by {account}, 6 bytes" in out, out.endswith("1 wait\n")) == (
+            0,
+            *[True] * 3,
+        )
+        code, out, _ = await run(admin.fetch, number)
+        assert json.loads(out)["sealed"] == b"sealed".hex()
+        code, out, _ = await run(admin.fetch, number, tmp_path / "report.json")
+        assert (code, "chappe report verify" in out) == (0, True)
+        assert json.loads((tmp_path / "report.json").read_text())["number"] == number
+        code, out, _ = await run(admin.close, number, "\x1b[2J")
+        assert (code, out) == (0, f"report {number} is closed; 0 wait\n")
+        code, out, _ = await run(admin.list_reports, closed=True)
+        assert (code, "\x1b" in out, "note=" in out) == (0, False, True)
+        code, out, _ = await run(admin.devices, account)
+        assert bytes.fromhex(out.strip()) == alice.signed()
+        topic = inbox_topic(alice.account).hex()
+        code, out, _ = await run(admin.entry, topic, 1)
+        assert (code, f"by {account}" in out) == (0, True)
+        unknown: list[tuple[Callable[..., int], Any]] = [
+            (admin.close, 99), (admin.fetch, 99), (admin.devices, "nobody"), (partial(admin.entry, topic), 9)
+        ]  # fmt: skip
+        for verb, argument in unknown:
+            assert (await run(verb, argument))[0] == 2
+        listing: list[Callable[..., int]] = [
+            admin.list_reports, partial(admin.close, number), partial(admin.devices, account),
+            partial(admin.entry, topic, 1),
+        ]  # fmt: skip
+        for listed in listing:
+            code, out, _ = await run(listed, json=True)
+            assert (code, isinstance(json.loads(out), dict)) == (0, True)
+        (tmp_path / "admin.token").write_text("wrong\n")
+        assert (await run(admin.list_reports))[0] == 2
