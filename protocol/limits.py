@@ -96,3 +96,11 @@ BLOB_BYTES_MAX: Final = 960 * 1024  # one sealed blob in one request; larger thi
 BLOB_UNLINKED_MS: Final = 3_600_000  # an upload that nothing refers to lives an hour
 TOPIC_READ_ENTRIES_MAX: Final = 500  # entries of one read
 HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`
+
+# -- settlement -------------------------------------------------------------------------------------------------------
+LEDGER_ID_BYTES_MAX: Final = 64  # idempotency key of an operation: a message id and the payer's key are 48
+LEDGER_MEMO_BYTES_MAX: Final = 256  # a reference and a short note; larger things stay in the conversation
+LEDGER_NAME_CHARS_MAX: Final = 24  # credits of an operator's own: a label that fits a phone
+LEDGER_EXPONENT_MAX: Final = 8  # ISO 4217 ends at 4; with 8 a ledger still counts to 90 million units
+LEDGER_CHAIN_MAX: Final = 100  # linked operations: a red packet for a group of 100
+LEDGER_PENDING_MS_MAX: Final = 366 * 86_400_000  # money is held for at most a year
