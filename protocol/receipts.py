@@ -28,7 +28,7 @@ NodeOf = Callable[[int, int], bytes]
 _LEAF: Final = b"\x00"
 _NODE: Final = b"\x01"
 _CHECKPOINT: Final = b"chappe/v1/ledger-checkpoint\x00"
-_SALT: Final = b"chappe/v1/receipt-salt\x00"
+_SALT: Final = b"chappe/v1/salt"  # BLAKE2b has a parameter for domains, of at most 16 bytes
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 
 
@@ -37,8 +37,11 @@ class ReceiptError(ChappeError):
 
 
 def receipt_salt(secret: bytes, index: int) -> bytes:
-    """The salt of a leaf: 32 bytes that only who has the log's secret can compute, the same every time."""
-    return hmac.digest(secret, _SALT + index.to_bytes(8, "big"), "sha256")
+    """The salt of a leaf: keyed BLAKE2b (RFC 7693) of its index, 32 bytes, the same every time.
+
+    Only who has the log's ``secret`` (32 bytes) can compute it. HMAC would do as well, and takes three times as long.
+    """
+    return hashlib.blake2b(index.to_bytes(8, "big"), digest_size=L.KEY_BYTES, key=secret, person=_SALT).digest()
 
 
 def leaf_hash(salt: bytes, receipt: bytes) -> bytes:
@@ -258,6 +261,8 @@ def verify_extension(older: Checkpoint, newer: Checkpoint, proof: Sequence[bytes
     if older.ledger != newer.ledger:
         raise ReceiptError("the two checkpoints are of different logs")
     if newer.size < older.size:
-        raise ReceiptError(f"the log shrank from {older.size} to {newer.size} receipts: a backup may have been restored")
+        raise ReceiptError(
+            f"the log shrank from {older.size} to {newer.size} receipts: a backup may have been restored"
+        )
     if older.size and not verify_consistency(older.size, older.root, newer.size, newer.root, proof):
         raise ReceiptError("the newer checkpoint does not continue the older one: the log was rewritten")

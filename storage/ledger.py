@@ -114,9 +114,9 @@ class SqliteLedger:
             ask = connection.exec_driver_sql
             return Snapshot(
                 _head(connection).snapshot,
-                [tuple(row) for row in ask("SELECT name, exponent FROM ledger_ledgers")],  # type: ignore[misc]
+                [tuple(row) for row in ask("SELECT name, exponent FROM ledger_ledgers")],
                 [AccountRow(*row) for row in ask(f"SELECT {_ACCOUNTS} FROM ledger_accounts")],
-                [tuple(row) for row in ask("SELECT id, body FROM ledger_held")],  # type: ignore[misc]
+                [tuple(row) for row in ask("SELECT id, body FROM ledger_held")],
             )
 
         return await self._engine.read(run)
@@ -263,8 +263,8 @@ def prepare_ledger(file: Path) -> None:
                 return
             if found or tables:
                 raise StoreUnusable(
-                    f"{file} has schema {found}, and this version of chappe writes ledgers of schema {SCHEMA}: start the"
-                    " version that made it, or name another file"
+                    f"{file} has schema {found}, and this version of chappe writes ledgers of schema {SCHEMA}: start"
+                    " the version that made it, or name another file"
                 )
             METADATA.create_all(connection)
             connection.exec_driver_sql("INSERT INTO ledger_head VALUES (1, 0, 0, 0, 0, 0)")

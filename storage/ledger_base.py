@@ -7,8 +7,8 @@ Rule 2.  One transaction holds all of a batch: journal, outbox, cursors, tree, c
          What was handed out survives a power cut (``synchronous=FULL``).
 Rule 3.  Every transaction compares the fencing epoch. ``take_over`` raises it; a process with a lower one writes
          nothing any more, however long it slept: ``Fenced``.
-Rule 4.  The database has a wall of its own (``CHECK``, ``UNIQUE``, triggers): a batch that offends it is ``Rejected`` as
-         a whole and leaves nothing.
+Rule 4.  The database has a wall of its own (``CHECK``, ``UNIQUE``, triggers): a batch that offends it is ``Rejected``
+         as a whole and leaves nothing.
 Rule 5.  ``StoreAway`` out of ``transact``: the outcome is unknown. ``Head.commits`` tells: it counts transactions.
 """
 
@@ -143,7 +143,7 @@ class Ledger(Protocol):
         ...
 
     async def tree(self, ask: Callable[[NodeOf], T]) -> T:
-        """Run ``ask`` with access to the tree of receipts (in a thread). It raises ``KeyError`` for what is not there."""
+        """Run ``ask`` with access to the tree of receipts (in a thread). ``KeyError``: not there."""
         ...
 
     async def checkpoint(self, size: int | None = None) -> bytes | None:

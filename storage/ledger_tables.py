@@ -137,8 +137,9 @@ _TRIGGERS: Final = (
     "CREATE TRIGGER ledger_journal_delete BEFORE DELETE ON ledger_journal"
     " BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END",
     "CREATE TRIGGER ledger_head_forward BEFORE UPDATE ON ledger_head"
-    " WHEN NEW.epoch < OLD.epoch OR NEW.sequence < OLD.sequence OR NEW.commits <= OLD.commits OR NEW.time_ms < OLD.time_ms"
+    " WHEN NEW.epoch < OLD.epoch OR NEW.sequence < OLD.sequence OR NEW.commits <= OLD.commits"
+    " OR NEW.time_ms < OLD.time_ms OR NEW.snapshot < OLD.snapshot"
     " BEGIN SELECT RAISE(ABORT, 'the head only moves forward'); END",
 )
 for _trigger in _TRIGGERS:
-    event.listen(METADATA, "after_create", DDL(_trigger))
+    event.listen(METADATA, "after_create", DDL(_trigger))  # type: ignore[no-untyped-call]

@@ -56,7 +56,7 @@ def begin(state: State, now_ms: int, expiries_max: int | None = None) -> Overlay
 def decide(overlay: Overlay, past: Past, chain: Sequence[object]) -> Results:
     """Answer one chain; what is recorded of it is in the overlay afterwards."""
     if len(chain) != 1:
-        return _decide_chain(overlay, past, tuple(chain)) if chain else ()
+        return _decide_chain(overlay, past, tuple(chain)) if chain else ()  # type: ignore[arg-type]
     operation = chain[0]
     code = form(operation)
     if code:
@@ -102,7 +102,8 @@ def _decide_chain(overlay: Overlay, past: Past, chain: ops.Chain) -> Results:
     known = _known(overlay, past, chain)
     if known is not None:
         return known
-    child, amounts = Overlay(overlay), []
+    child = Overlay(overlay)
+    amounts: list[int] = []
     for operation in chain:
         code = CHECKS[type(operation)](child, past, operation)
         if code:

@@ -10,11 +10,12 @@ Rule 3. What a caller submits in one call is in one transaction, with its cursor
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from copy import copy
 from dataclasses import dataclass, field
+from typing import Final
 
 import trio
 
@@ -24,7 +25,7 @@ from extensions.settlement.codes import Code
 from extensions.settlement.commit import Changed, Expired, Log, Outbox, Preparation, Prepared, Submission, Wanted
 from extensions.settlement.operations import Chain, Operation, Result
 from extensions.settlement.restart import BooksBroken, load
-from extensions.settlement.state import Account, State
+from extensions.settlement.state import Account, State, duplicate
 from protocol.receipts import (
     Frontier,
     Receipt,
@@ -35,6 +36,8 @@ from protocol.receipts import (
 )
 from storage.base import StoreAway
 from storage.ledger_base import Fenced, Head, Ledger, Rejected
+
+_log: Final = logging.getLogger("chappe.settlement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ class Books:
 
     def account(self, ledger: str, owner: bytes) -> Account | None:
         """A copy of an account as of the last commit."""
-        return copy(self._state.peek((ledger, owner)))
+        found = self._state.peek((ledger, owner))
+        return None if found is None else duplicate(found)
 
     @property
     def time_ms(self) -> int:
@@ -203,35 +207,29 @@ class Books:
 
     async def _commit(self, taken: list[_Waiting]) -> None:
         try:
+            await self._settle(taken)
+        finally:
+            self._queued -= sum(waiting.size for waiting in taken)
+            self._room.unpark_all()
+
+    async def _settle(self, taken: list[_Waiting]) -> None:
+        try:
             await self._attempt(taken)
-        except Rejected as error:
-            await self._alone(taken, error)
         except StoreAway as error:
             self._fail(taken, error)
         except Fenced as error:
             self._closed, self._fenced = str(error), True
             self._fail(taken, error)
-        finally:
-            self._queued -= sum(waiting.size for waiting in taken)
-            self._room.unpark_all()
-
-    async def _alone(self, taken: list[_Waiting], error: Rejected) -> None:
-        """The database refused the batch. Alone, each of the others is well; who is not gets INTERNAL."""
-        if len(taken) == 1:
-            self._isolated += 1
-            internal = [(Result(Code.INTERNAL),) * len(chain) for chain in taken[0].submission.chains]
-            self._answer(taken, [internal])
-        else:
-            for waiting in taken:
-                await self._commit_one(waiting)
-
-    async def _commit_one(self, waiting: _Waiting) -> None:
-        try:
-            await self._attempt([waiting])
         except Rejected as error:
-            await self._alone([waiting], error)
-        except (StoreAway, Fenced) as error:
-            self._fail([waiting], error)
+            # The database's wall refused the batch. Alone, each of the others is well; who is not gets INTERNAL.
+            _log.error("a batch of %d submissions was refused: %s", len(taken), error)
+            if len(taken) > 1:
+                for waiting in taken:
+                    await self._settle([waiting])
+            else:
+                self._isolated += 1
+                chains = taken[0].submission.chains
+                self._answer(taken, [[(Result(Code.INTERNAL),) * len(chain) for chain in chains]])
 
     async def _attempt(self, taken: list[_Waiting]) -> None:
         submissions = [waiting.submission for waiting in taken]
@@ -297,7 +295,7 @@ async def open_books(
 ) -> AsyncIterator[Books]:
     """Take the ledger over, load it, and serve until the block ends; what waits then is committed first.
 
-    ``expired(record, held)``: what to send when a pending has expired, in the transaction that says so; it must be pure.
+    ``expired(record, held)``: what to send when a pending has expired, in the same transaction; it must be pure.
     ``snapshot_every``: records between snapshots. Raises ``BooksBroken``, ``StoreAway``.
     """
     head = await ledger.take_over()

@@ -7,7 +7,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,6 +23,8 @@ from protocol.limits import LEDGER_ID_BYTES_MAX
 from protocol.receipts import Checkpoint, Frontier, leaf_hash, receipt_salt, sign_checkpoint
 from storage.bounds import TREE_LEVEL_MIN
 from storage.ledger_base import AccountRow, Batch, Facts, JournalRow, Outgoing, Snapshot
+
+T = TypeVar("T")
 
 _log: Final = logging.getLogger("chappe.settlement")
 Outbox = Callable[[list[Results]], Sequence[Outgoing]]
@@ -124,12 +127,12 @@ class Preparation:
         postponed = len(overlay.journal) >= bounds.EXPIRIES_MAX
         if not postponed:
             try:
-                child = Overlay(overlay)
-                results = [_decided(child, past, submission, outgoing) for submission in self.submissions]
-            except Exception:  # noqa: BLE001 - whatever it is: below, only who caused it gets nothing
+                results = [_decided(overlay, past, submission, outgoing) for submission in self.submissions]
+            except Exception:  # noqa: BLE001
+                # Whatever it is: from the beginning, and only who causes it gets nothing.
+                overlay = begin(self.state, now_ms, bounds.EXPIRIES_MAX)
                 outgoing = self._expiries(overlay)
-                child, results, isolated = self._one_by_one(overlay, past, outgoing)
-            overlay.absorb(child)
+                results, isolated = self._one_by_one(overlay, past, outgoing)
         batch, frontier = self._written(overlay, outgoing, postponed)
         self.prepared = Prepared(overlay, frontier, results, batch, isolated, len(facts.known), postponed)
         return batch
@@ -140,39 +143,33 @@ class Preparation:
         for record in overlay.journal if self.expired is not None else ():
             assert self.expired is not None
             assert isinstance(record.operation, ops.Expire)
-            try:
-                outgoing += self.expired(record, self.state.pendings[record.operation.pending])
-            except Exception:
-                _log.exception("nothing is said about an expired pending")
+            held = self.state.pendings[record.operation.pending]
+            outgoing += _guarded(partial(self.expired, record, held)) or ()
         return outgoing
 
-    def _one_by_one(
-        self, overlay: Overlay, past: Past, outgoing: list[Outgoing]
-    ) -> tuple[Overlay, list[list[Results]], int]:
+    def _one_by_one(self, overlay: Overlay, past: Past, outgoing: list[Outgoing]) -> tuple[list[list[Results]], int]:
         """Decide again; a chain that raises is INTERNAL, a submission whose outbox raises is undone altogether."""
-        whole, every, isolated = Overlay(overlay), [], 0
+        every, isolated = [], 0
         for submission in self.submissions:
-            child, results = Overlay(whole), []
+            child, results = Overlay(overlay), []
             for chain in submission.chains:
                 grandchild = Overlay(child)
-                try:
-                    results.append(decide(grandchild, past, chain))
-                    child.absorb(grandchild)
-                except Exception:
-                    _log.exception("an operation could not be decided; nothing of it was done")
+                result = _guarded(partial(decide, grandchild, past, chain))
+                if result is None:
                     isolated += 1
                     results.append(_internal(chain))
-            try:
-                said = list(submission.outbox(results)) if submission.outbox is not None else []
-            except Exception:
-                _log.exception("what to say about a submission could not be made; nothing of it was done")
+                else:
+                    child.absorb(grandchild)
+                    results.append(result)
+            said = () if submission.outbox is None else _guarded(partial(submission.outbox, results))
+            if said is None:
                 isolated += 1
                 results = [_internal(chain) for chain in submission.chains]
             else:
-                whole.absorb(child)
+                overlay.absorb(child)
                 outgoing += said
             every.append(results)
-        return whole, every, isolated
+        return every, isolated
 
     def _written(self, overlay: Overlay, outgoing: list[Outgoing], postponed: bool) -> tuple[Batch, Frontier]:
         frontier, secret = self.frontier.copy(), self.log.secret
@@ -192,6 +189,15 @@ class Preparation:
         if overlay.sequence - self.snapshot >= self.snapshot_every:
             snapshot = _snapshot(self.state, overlay, self.changed)
         return Batch(overlay.time_ms, rows, outgoing, cursors, nodes, checkpoint, snapshot), frontier
+
+
+def _guarded(work: Callable[[], T]) -> T | None:
+    """What ``work`` returns; None if it raises, whatever it is: one poisoned item must not stop the other 999."""
+    try:
+        return work()
+    except Exception:  # noqa: BLE001
+        _log.exception("an item of a batch raised: nothing of it was done, the others go on")
+        return None
 
 
 def _decided(overlay: Overlay, past: Past, submission: Submission, outgoing: list[Outgoing]) -> list[Results]:

@@ -1,8 +1,8 @@
 """What may be asked of the ledger, and what it remembers of it. Everything here is a value and goes into the journal.
 
 Amounts are integers in minor units; ``exponent`` says how many digits those are, so that no amount can be read wrongly.
-``id`` is the idempotency key: 1 to 64 bytes, given by whoever asks. Whoever serves several payers puts the payer into it
-(``payer_id``), or one could use up the ids of another. ``memo`` is opaque to the ledger.
+``id`` is the idempotency key: 1 to 64 bytes, given by whoever asks. Whoever serves several payers puts the payer into
+it (``payer_id``), or one could use up the ids of another. ``memo`` is opaque to the ledger.
 """
 
 from __future__ import annotations
@@ -143,7 +143,19 @@ class Expire(Base, frozen=True, array_like=True, gc=False, tag=13):
 
 
 Operation = (
-    OpenLedger | Open | SetLimits | Freeze | Unfreeze | Close | Transfer | Issue | Redeem | Pending | Post | Void | Expire
+    OpenLedger
+    | Open
+    | SetLimits
+    | Freeze
+    | Unfreeze
+    | Close
+    | Transfer
+    | Issue
+    | Redeem
+    | Pending
+    | Post
+    | Void
+    | Expire
 )
 Chain = tuple[Operation, ...]  # all or nothing; one operation alone is a chain of one
 
@@ -188,9 +200,7 @@ def first_difference(record: Record, operation: Operation, chain: bytes, place: 
     if type(known) is not type(operation):
         return "kind"
     if known != operation:
-        return next(
-            name for name in operation.__struct_fields__ if getattr(known, name) != getattr(operation, name)
-        )
+        return next(name for name in operation.__struct_fields__ if getattr(known, name) != getattr(operation, name))
     return "" if (record.chain, record.place, record.length) == (chain, place, length) else "chain"
 
 

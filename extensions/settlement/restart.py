@@ -19,7 +19,7 @@ _held: Final = msgspec.msgpack.Decoder(Held)
 
 
 class BooksBroken(Exception):
-    """What is durable contradicts itself: a damaged file, or a fault of an earlier version. Nothing is to be written."""
+    """What is durable contradicts itself: a damaged file, or a fault of an earlier version. Write nothing."""
 
 
 async def load(ledger: Ledger, head: Head) -> tuple[State, Frontier, Changed]:

@@ -9,8 +9,7 @@ Rule 3. Time never runs backwards: the ledger's time is the highest that it was 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
-from copy import copy
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,6 +47,9 @@ class Account(msgspec.Struct, gc=False):
     def available(self) -> int:
         """What a person can spend."""
         return self.balance - self.debits_pending
+
+
+duplicate: Final[Callable[[Account], Account]] = Account.__copy__  # type: ignore[attr-defined]  # copy() takes twice as long
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -169,8 +171,8 @@ class Overlay:
         self.endings: dict[bytes, Code] = {}
         self.records: dict[bytes, ops.Record] = {}
         self.journal: list[ops.Record] = []
-        self.sequence = base.sequence
-        self.time_ms = max(base.time_ms, now_ms)
+        self.sequence: int = base.sequence
+        self.time_ms: int = max(base.time_ms, now_ms)
 
     def peek(self, key: Key) -> Account | None:
         """An account to read."""
@@ -182,7 +184,7 @@ class Overlay:
         if found is None:
             base = self._base.peek(key)
             assert base is not None
-            found = self.accounts[key] = copy(base)
+            found = self.accounts[key] = duplicate(base)
         return found
 
     def held(self, id_: bytes) -> Held | None:
