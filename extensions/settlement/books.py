@@ -209,6 +209,8 @@ class Books:
         try:
             await self._settle(taken)
         finally:
+            unknown = StoreAway("the books stopped, the outcome is unknown: ask again with the same ids")
+            self._fail([waiting for waiting in taken if not waiting.done.is_set()], unknown)
             self._queued -= sum(waiting.size for waiting in taken)
             self._room.unpark_all()
 

@@ -148,7 +148,7 @@ class State:
             else:
                 self.pendings[id_] = pending
                 heapq.heappush(self._expiries, (pending.expires_ms, pending.sequence, id_))
-        while self._expiries and self._expiries[0][0] <= self.time_ms:
+        while self._expiries and self._expiries[0][2] not in self.pendings:
             heapq.heappop(self._expiries)
         if len(self._expiries) > 2 * len(self.pendings) + _HEAP_SLACK:
             self._heapify()
