@@ -196,7 +196,7 @@ def _write(connection: Connection, head: Head, batch: Batch) -> None:
 
 def _insert(connection: Connection, into: str, rows: Sequence[JournalRow]) -> None:
     # Measured: rows by 32 in one statement take 3.9 µs each, one statement a row 4.7, 250 at a time 4.2.
-    for piece in sql.pieces(rows, (32, 1)):
+    for piece in sql.pieces(rows, (100, 10, 1)):
         text = f"INSERT INTO {into} VALUES {sql.marks(5, len(piece))}"
         connection.exec_driver_sql(text, tuple(chain.from_iterable(map(astuple, piece))))
 

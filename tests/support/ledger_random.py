@@ -8,7 +8,7 @@ from typing import Any
 
 from extensions.settlement import operations as ops
 from extensions.settlement.apply import apply
-from extensions.settlement.state import State, Past
+from extensions.settlement.state import Past, State
 from tests.support.ledger_oracle import Oracle
 
 START_MS = 1_800_000_000_000
@@ -154,7 +154,7 @@ def oracle_balances(oracle: Oracle) -> dict[tuple[str, bytes], tuple[int, int, i
 
 
 def compare(seed: int, operations: int) -> dict[str, int]:
-    """Ask both until so many operations are through; how often each code came. Raises AssertionError at a difference."""
+    """Ask both until so many operations are through; how often each code came. AssertionError: they differ."""
     world, oracle, state, past = World(random.Random(seed)), Oracle(), State(), Past()
     codes: dict[str, int] = {}
     batch, now_ms = [[asked] for asked in world.founding()], world.now_ms

@@ -17,7 +17,14 @@ from extensions.settlement.check import check
 from extensions.settlement.codes import Code
 from extensions.settlement.restart import BooksBroken, load
 from protocol.identity import SigningKey
-from protocol.receipts import Checkpoint, ReceiptError, open_checkpoint, sign_checkpoint, verify_consistency, verify_receipt
+from protocol.receipts import (
+    Checkpoint,
+    ReceiptError,
+    open_checkpoint,
+    sign_checkpoint,
+    verify_consistency,
+    verify_receipt,
+)
 from storage.base import StoreAway
 from storage.ledger import open_ledger
 from storage.ledger_base import Batch, Decide, Fenced, Head, Outgoing, Rejected
@@ -216,11 +223,10 @@ async def test_what_waits_at_the_end_is_committed_and_then_nothing_is_taken(ledg
     async def late() -> None:
         done.extend(await codes(opened, pay(b"late")))
 
-    async with trio.open_nursery() as nursery:
-        async with open_books(ledger, LOG) as opened:
-            await opened.submit(*FOUNDING)
-            nursery.start_soon(late)
-            await trio.testing.wait_all_tasks_blocked()
+    async with trio.open_nursery() as nursery, open_books(ledger, LOG) as opened:
+        await opened.submit(*FOUNDING)
+        nursery.start_soon(late)
+        await trio.testing.wait_all_tasks_blocked()
     assert done == [Code.OK]
     with pytest.raises(StoreAway, match="closed"):
         await opened.submit(pay(b"x"))

@@ -78,7 +78,9 @@ def test_what_the_engine_would_never_write() -> None:
     assert "before its time" in problems(desk, Expire(b"", held.id))
     assert "had expired when it was made" in problems(desk, desk.pending(1, 0))
     assert "open past its expiry" in problems(desk, now_ms=held.expires_ms)
-    assert "takes back more" in problems(desk, ops.Redeem(b"r", ANN, RAIL, "EUR", 2, 990), ops.Redeem(b"q", BOB, RAIL, "EUR", 2, 1100))
+    assert "takes back more" in problems(
+        desk, ops.Redeem(b"r", ANN, RAIL, "EUR", 2, 990), ops.Redeem(b"q", BOB, RAIL, "EUR", 2, 1100)
+    )
     assert "is negative" in problems(desk, ops.Transfer(b"n", ANN, BOB, "EUR", 2, -50))
 
 

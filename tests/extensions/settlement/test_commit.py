@@ -179,7 +179,7 @@ def test_a_snapshot_holds_what_has_changed() -> None:
     assert snapshot is not None
     assert snapshot.sequence == done.overlay.sequence
     assert snapshot.ledgers == [("EUR", 2)]
-    assert [row.owner for row in snapshot.accounts][0] == ANN
+    assert next(iter(snapshot.accounts)).owner == ANN
     assert len(snapshot.accounts) == 2
     assert [id_ for id_, _ in snapshot.held] == [kept.id]
     assert snapshot.released == [ended.id]
