@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -35,7 +35,7 @@ from protocol.receipts import (
     receipt_salt,
 )
 from storage.base import StoreAway
-from storage.ledger_base import Fenced, Head, Ledger, Rejected
+from storage.ledger_base import Fenced, Head, Ledger, Rejected, Waiting
 
 _log: Final = logging.getLogger("chappe.settlement")
 
@@ -122,6 +122,18 @@ class Books:
     def time_ms(self) -> int:
         """The ledger's time: that of its last commit."""
         return self._state.time_ms
+
+    async def cursor(self, source: bytes) -> bytes | None:
+        """How far a source was read with what is durable."""
+        return await self._ledger.cursor(source)
+
+    async def outbox(self, after: int, limit: int) -> list[Waiting]:
+        """What is to be sent, in the order of commits, from behind number ``after``; it stays until acknowledged."""
+        return await self._ledger.outbox(after, limit)
+
+    async def acknowledge(self, numbers: Collection[int]) -> None:
+        """Forget what was sent. Raises ``Fenced``, ``StoreAway``."""
+        await self._ledger.acknowledge(self._epoch, numbers)
 
     async def receipt(self, sequence: int) -> Receipt:
         """The receipt of a record, provable against the last checkpoint. Raises ``KeyError`` if there is none."""

@@ -101,8 +101,11 @@ async def test_submit_answers_when_it_is_durable(ledger: Faulty, books: Books) -
         outbox=lambda results: [Outgoing(b"m", ANN, b"%d" % len(results))],
     )  # fmt: skip
     assert [[r.code for r in chain] for chain in results] == [[Code.OK], [Code.LINKED_FAILED, Code.EXCEEDS_CREDITS]]
-    assert await ledger.cursor(b"in") == b"7"
-    assert (await ledger.outbox(0, 9))[0].outgoing.body == b"2"
+    assert await books.cursor(b"in") == b"7"
+    (waiting,) = await books.outbox(0, 9)
+    assert waiting.outgoing.body == b"2"
+    await books.acknowledge([waiting.number])
+    assert await books.outbox(0, 9) == []
     account = books.account("EUR", ANN)
     assert account is not None
     assert account.balance == 9995
