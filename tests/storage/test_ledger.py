@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from storage import ledger as store
 from storage.base import StoreAway, StoreUnusable
 from storage.ledger import SqliteLedger, open_ledger, prepare_ledger
 from storage.ledger_base import Batch, Fenced, Head
@@ -92,3 +93,13 @@ def test_files_that_are_none_of_ours(tmp_path: Path) -> None:
 def test_what_else_the_database_says_is_not_hidden(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="unable to open"):
         prepare_ledger(tmp_path)
+
+
+@pytest.mark.parametrize("statement", [store._KNOWN, store._ENDED])
+def test_the_facts_of_a_batch_are_found_by_index(tmp_path: Path, statement: str) -> None:
+    prepare_ledger(tmp_path / "ledger.db")
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement.format('?,?,?,?')}", [b"x"] * 4).fetchall()
+    connection.close()
+    assert plan
+    assert all("SEARCH" in row[3] and "INDEX" in row[3] for row in plan), plan
