@@ -13,7 +13,7 @@ from typing import Any
 BIG = Decimal(2) ** 53 - 1
 YEAR_MS = 366 * 86_400_000
 MOVERS = ("Transfer", "Issue", "Redeem", "Pending")
-EXPONENTS = {"EUR": 2, "JPY": 0, "KWD": 3}
+EXPONENTS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3}
 
 
 def _is_int(value: Any) -> bool:
