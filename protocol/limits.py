@@ -175,3 +175,10 @@ REPORTS_WAITING_PER_ACCOUNT: Final = 20  # not closed yet: a hundred accounts ha
 REPORTS_BURST: Final = 10  # reports of an account at once: a whole spam wave
 REPORTS_EVERY_S: Final = 600  # and then one in ten minutes
 REPORT_NOTE_CHARS_MAX: Final = 500  # what the operator writes when closing one: a paragraph
+# -- settlement -------------------------------------------------------------------------------------------------------
+LEDGER_ID_BYTES_MAX: Final = 64  # idempotency key of an operation: a message id and the payer's key are 48
+LEDGER_MEMO_BYTES_MAX: Final = 256  # a reference and a short note; larger things stay in the conversation
+LEDGER_NAME_CHARS_MAX: Final = 24  # credits of an operator's own: a label that fits a phone
+LEDGER_EXPONENT_MAX: Final = 8  # ISO 4217 ends at 4; with 8 a ledger still counts to 90 million units
+LEDGER_CHAIN_MAX: Final = 100  # linked operations: a red packet for a group of 100
+LEDGER_PENDING_MS_MAX: Final = 366 * 86_400_000  # money is held for at most a year

@@ -22,3 +22,4 @@ READ_ROWS: Final = 64  # rows fetched at once by a read: its byte bound is check
 COMMITS_REMEMBERED: Final = 1024  # durations behind the quantiles of `statistics`
 WAL_PAGES: Final = 4000  # of 4 KiB, between checkpoints: fewer, larger writes to the database file
 CACHE_KIB: Final = 32 * 1024  # page cache of the writer
+TREE_LEVEL_MIN: Final = 8  # subtrees of receipts from 256 leaves up are stored; smaller ones are made from the journal

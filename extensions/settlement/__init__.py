@@ -1,0 +1,1 @@
+"""Settlement: a deterministic single-writer ledger, and the shells around it."""
