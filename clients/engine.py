@@ -20,6 +20,7 @@ from clients.outbox import Outbox
 from clients.receive import Receiver
 from clients.records import Status, Work
 from clients.sealing import seal_box
+from clients.selftopic import SelfTopic
 from clients.shelf import Shelf
 from clients.vault import Vault
 from protocol import limits as L
@@ -66,9 +67,12 @@ class Engine:
         self.receiver = Receiver(self.shelf, self.commits, self.outbox)
         self.inbox = Inbox(self.shelf, self.commits, self.outbox, self.directory)
         self.care = caring(self.shelf, self.directory, self.outbox, self.plan)
-        self.inbox.linked = self.care.linked
+        self.inbox.linked = self._linked
         self.contacts = Contacts(self.shelf, self.directory)
         self.contacts.send_box, self.contacts.accepted = self.send_box, self._accepted
+        self.own = SelfTopic(self.shelf, self.directory, self.outbox, self.contacts)
+        self.own.say = lambda talk, body: self.say(talk, compose(body))
+        self.own.plan = lambda talk, plan: self.plan(talk, plan, quiet=True)
         self.inbox.first_joined, self.inbox.token = self.contacts.joined, self.contacts.got
         self.tids: dict[int, bytes] = {}  # of this connection
         self.link: Link | None = None
@@ -98,6 +102,10 @@ class Engine:
         )  # fmt: skip
         self.outbox.queue(row)
         return row.id
+
+    def _linked(self, device: bytes) -> None:
+        self.care.linked(device)
+        self.own.nudge()
 
     def _accepted(self, topic: bytes) -> None:
         self.acknowledge(topic)

@@ -10,7 +10,7 @@ about the subject. Words are joined like this, whatever order they come in, so e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -34,6 +34,7 @@ CONTACTS, VERIFIED, TOKENS, BLOCKS, MUTES, READS, OWN = (
     body.TYPE for body in (Contacts, Verified, Tokens, Blocks, Mutes, Reads, Own)
 )
 _BODIES: Final[tuple[type[AnyWords], ...]] = (Own, Contacts, Verified, Tokens, Blocks, Mutes, Reads)
+_GONE: Final[dict[str, Value]] = {CONTACTS: (None,), BLOCKS: (False,)}
 NOT_CHECKED, CHECKED, CHANGED = 0, 1, 2  # states of ``verified``
 
 
@@ -49,6 +50,11 @@ class Word(msgspec.Struct, frozen=True):
     def key(self) -> Key:
         """What it is about."""
         return self.field, self.subject
+
+    @property
+    def row(self) -> bytes:
+        """The name of its row in the vault."""
+        return self.field.encode() + b"\0" + self.subject
 
 
 def normal(value: Value) -> Value:
@@ -78,8 +84,9 @@ def words_of(body: AnyWords, at: Position) -> Iterator[Word]:
     """The words in a message that stands at ``at`` in the log; none if it says more or fewer places than words."""
     if body.said and len(body.said) != len(body.items):
         return
-    for place, (subject, *value) in enumerate(body.items):
-        said = min(tuple(body.said[place]), at) if body.said else at  # nothing was said later than here
+    items: tuple[tuple[Any, ...], ...] = body.items
+    for place, (subject, *value) in enumerate(items):
+        said = min(body.said[place], at) if body.said else at  # nothing was said later than here
         yield Word(body.TYPE, subject, normal(tuple(value)), said)
 
 
@@ -96,18 +103,18 @@ def bodies(words: Iterable[Word], *, again: bool = False) -> Iterator[AnyWords]:
             yield body(items=items, said=tuple(word.at for word in part) if again else ())
 
 
-def missing(now: Mapping[Key, Value], known: Mapping[Key, Value]) -> Iterator[Word]:
-    """What is so now and was not said yet; ``known`` is what was. Contacts and blocks that are gone count as said."""
-    for key, value in now.items():
-        if known.get(key) != value:
-            yield Word(*key, value)
-    for key, value in known.items():
-        gone: Value | None = {CONTACTS: (None,), BLOCKS: (False,)}.get(key[0])
-        if key not in now and gone is not None and value != gone:
-            yield Word(*key, gone)
+def unsaid(field: str, here: Value | None, known: Value | None) -> Value | None:
+    """What is to be said about a key where ``here`` is so (None: no opinion) and ``known`` was said; None: nothing.
+
+    Of contacts and blocks it means something that they are gone.
+    """
+    if here is None:
+        gone = _GONE.get(field)
+        return gone if known is not None and known != gone else None
+    return here if here != known else None
 
 
 __all__ = [
     "BLOCKS", "CHANGED", "CHECKED", "CONTACTS", "MUTES", "NOT_CHECKED", "OWN", "READS", "TOKENS", "VERIFIED", "Key",
-    "Value", "Word", "beats", "bodies", "missing", "normal", "words_of", "yields",
+    "Value", "Word", "beats", "bodies", "normal", "unsaid", "words_of", "yields",
 ]  # fmt: skip
