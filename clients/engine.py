@@ -19,7 +19,7 @@ from clients.inbox import Inbox
 from clients.outbox import Outbox
 from clients.receive import Receiver
 from clients.records import Status, Work
-from clients.sealing import seal_box
+from clients.sealing import seal_box, sign_leave
 from clients.selftopic import SelfTopic
 from clients.shelf import Shelf
 from clients.vault import Vault
@@ -28,6 +28,7 @@ from protocol.codec import decode_struct, encode_struct
 from protocol.content import Reference, decode_content, encode_content
 from protocol.errors import Code
 from protocol.frames import (
+    AccessChange,
     Ack,
     AnyFrame,
     Bundle,
@@ -138,6 +139,15 @@ class Engine:
         )
         self.outbox.queue(row)
         return row.id
+
+    def leave(self, talk: R.Conversation) -> None:
+        """Queue our leaving a conversation."""
+        header, message_id = encode_struct(AccessChange(removed=(self.shelf.account,))), self.shelf.new_id()
+        row = R.Outgoing(
+            self.shelf.next_number(), talk.topic, message_id, Work.LEAVE, int(Flag.ACCESS), header=header,
+            body=sign_leave(talk.topic, message_id, header, self.shelf.device),
+        )  # fmt: skip
+        self.outbox.queue(row)
 
     def send_box(self, account: bytes, device: bytes, body: Body) -> None:
         """Queue a sealed box to one device of another account; nothing happens if the device is not known."""

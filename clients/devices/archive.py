@@ -49,12 +49,13 @@ class Archive(msgspec.Struct, frozen=True):
     words: tuple[Word, ...] = ()  # what of all this is known to own devices already
 
 
-def _waiting(talk: R.Conversation) -> R.Conversation:
-    """A conversation as the new device knows it until its Welcome comes."""
+def _waiting(talk: R.Conversation, now_ms: int) -> R.Conversation:
+    """A conversation as the new device knows it until its Welcome comes; it asks for one when none came in time."""
     gone = talk.status in (Status.REMOVED, Status.LEFT)
     return msgspec.structs.replace(
         talk, status=talk.status if gone else Status.WAITING, first_fence=0, past_fence=None, lost_at=talk.cursor,
-        archived=talk.cursor, receipt=talk.cursor, readmit_tries=0, readmit_at_ms=0, founder=False,
+        archived=talk.cursor, receipt=talk.cursor, readmit_tries=0, founder=False,
+        readmit_at_ms=now_ms + L.READMIT_BACKOFF_MS[0],
     )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def collect(shelf: Shelf, lists: dict[bytes, bytes], words: tuple[Word, ...] = (
     """Everything of now, but the events. ``lists``: signed device lists by account."""
     identity = shelf.identity
     talks = [
-        _waiting(talk)
+        _waiting(talk, shelf.clock_ms())
         for talk in shelf.conversations.values()
         if talk.kind != TopicKind.SELF and talk.status != Status.FOUNDING
     ]
