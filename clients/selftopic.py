@@ -138,8 +138,10 @@ class SelfTopic:
         yield from here
         yield from (key for key in self.words if key not in here)
 
-    def _check(self, contact: R.Contact, known: Value | None) -> Value:
+    def _check(self, contact: R.Contact, known: Value | None) -> Value | None:
         state = CHANGED if contact.changed else CHECKED if contact.verified else NOT_CHECKED
+        if known is None and state == NOT_CHECKED:
+            return None  # so is everybody at first: nothing to say, and no word against what others say
         if known is not None and known[0] == state:
             return known
         devices = self._directory.known(contact.account)
@@ -234,10 +236,13 @@ class SelfTopic:
         if name is None:
             shelf.drop_contact(account)
             return
-        contact = shelf.contacts.get(account) or R.Contact(account, name)
-        contact.name = name
-        checked = self.words.get((VERIFIED, account))
-        self._checked(contact, NOT_CHECKED if checked is None else checked.value[0])
+        contact = shelf.contacts.get(account)
+        if contact is None:
+            checked = self.words.get((VERIFIED, account))
+            self._checked(R.Contact(account, name), NOT_CHECKED if checked is None else checked.value[0])
+        else:  # what is known here about its keys stays: it may be newer than any word
+            contact.name = name
+            shelf.save_contact(contact)
         self._contacts.came(account)
 
     def _checked(self, contact: R.Contact, state: int) -> None:
