@@ -196,3 +196,29 @@ async def test_until_quit_or_the_end_of_the_input(
                 nursery.cancel_scope.cancel()
             assert "your account is" in screen.shown
             assert "dance" not in screen.shown
+
+
+async def test_muting_and_counting_what_is_unread(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice", "bob", "carol")
+        async with open_screen(world, "alice") as alice, open_screen(world, "bob") as bob:
+            await bob.type("/handle bob")
+            await alice.type("/handle alice", "/add bob", "/to bob", "hello", "more")
+            await bob.type("/add alice", "/list")
+            assert "2 unread" in bob.shown
+            await bob.type("/to alice")
+            assert "2 unread: /history 2 shows them" in bob.shown
+            await alice.type("while you look")
+            assert "alice: while you look" in bob.shown
+            await bob.type("/list", "/mute 8h", "/mute", "/mute soon")
+            for part in ("0 unread", "alice is muted 8h", "alice is muted until /unmute", "no span of time"):
+                assert part in bob.shown
+            bob.face._here = None
+            await alice.type("you do not see this")
+            await bob.type("/list")
+            assert "you do not see this" not in bob.shown
+            assert "1 unread, muted" in bob.shown
+            await bob.type("/to alice", "/unmute")
+            await alice.type("but this")
+            assert "alice is not muted any more" in bob.shown
+            assert "but this" in bob.shown

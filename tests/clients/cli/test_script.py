@@ -147,3 +147,22 @@ async def test_lines_of_input(
     assert records[0] == {"reply": None, "do": "handle", "handle": "alice"}
     assert sum("a command is a JSON object" in record.get("error", "") for record in records) == 3
     assert [record["reply"] for record in records if record.get("do") == "list"] == [2]
+
+
+async def test_muting_and_reading_by_script(
+    autojump_clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        (_, bob), talk = await group_of(world, "alice", "bob")
+        await bob.conversation(talk.topic).send("news")
+        await world.settle()
+        topic = talk.topic.hex()
+        async with open_desk(world, "alice", monkeypatch) as alice:
+            assert (await alice.do("list"))["conversations"][0]["unread"] == 1
+            assert (await alice.do("read", topic=topic, offset=1))["unread"] == 1
+            assert (await alice.do("read", topic=topic))["unread"] == 0
+            assert (await alice.do("mute", topic=topic))["muted_until_ms"]
+            until_ms = (await alice.do("mute", topic=topic, **{"for": "1h"}))["muted_until_ms"]
+            assert until_ms == world.clock_ms() + 3_600_000
+            await alice.do("unmute", topic=topic)
+            assert (await alice.do("list"))["conversations"][0]["muted_until_ms"] == 0
