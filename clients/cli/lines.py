@@ -14,11 +14,13 @@ from rich.markup import escape as escape_markup
 
 from clients.cli.personal import HELP as PERSONAL_HELP
 from clients.cli.personal import Personal
+from clients.cli.qr import for_terminal
 from clients.cli.room import Follower, NotFound, Room, clean, describe
 from clients.cli.spans import span_ms
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
 from clients.conversations import Conversation
+from clients.devices.code import is_invite
 from clients.events import (
     AnyEvent,
     Changed,
@@ -132,6 +134,8 @@ class Lines:
             if verb in self._personal.verbs:
                 for text in await self._personal.verbs[verb](words):
                     self._say(escape(text))
+                    if is_invite(text):
+                        self._qr(text)
             elif action is None:
                 self._say(f"there is no /{escape(verb)}; /help shows what you can do", "red")
             else:
@@ -200,7 +204,13 @@ class Lines:
         self._say(f"then: /verified {escape(words[0])}", "dim")
 
     async def _verify(self, words: list[str]) -> None:
-        self._say(self._client.safety_number(self._room.account_of(words[0])), "cyan")
+        number = self._client.safety_number(self._room.account_of(words[0]))
+        self._say(number, "cyan")
+        self._qr(f"chappe-safety:{number}")
+
+    def _qr(self, code: str) -> None:
+        for line in for_terminal(code, sys.stdout):
+            self._say(line)
 
     async def _verified(self, words: list[str]) -> None:
         await self._room.verify(words[0])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from clients import records as R
-from clients.conversations import Conversation, NotActive
+from clients.conversations import Conversation, KeysChanged, NotActive
 from clients.directory import CannotAdd
 from clients.events import Changed, Ephemeral, Received, Removed, Stored
+from clients.files import FileError
 from clients.records import Status
 from protocol.content import Reference
 from protocol.frames import Role
@@ -181,3 +183,29 @@ async def test_muting_and_what_is_unread(autojump_clock: object) -> None:
         await world.crash("bob")
         again = (await world.start("bob")).conversation(talk.topic)
         assert again.read_to == theirs.read_to
+
+
+async def test_files_and_what_is_not_said(autojump_clock: object, tmp_path: Path) -> None:
+    async with open_world() as world:
+        (alice, bob), talk = await group_of(world, "alice", "bob")
+        pair = await alice.pair(bob.account)
+        plain = await talk.send("no file")
+        await world.settle()
+        with pytest.raises(FileError, match="no file"):
+            await talk.find_file(plain)
+        await alice.add_contact(bob.account, "bob")
+        alice.engine.shelf.contacts[bob.account].changed = True
+        for where in (talk, pair):
+            with pytest.raises(KeysChanged, match="bob"):
+                await where.send_file(tmp_path / "tea")
+        alice.engine.shelf.contacts[bob.account].changed = False
+        with pytest.raises(FileError):
+            await pair.send_file(tmp_path / "tea")
+        await alice.block(bob.account)
+        with pytest.raises(NotActive, match="blocked"):
+            await pair.send("hello")
+        pair.typing()
+        await talk.leave()
+        await world.settle()
+        with pytest.raises(NotActive, match="not in"):
+            await talk.send_file(tmp_path / "tea")
