@@ -57,6 +57,7 @@ async def test_everything_is_in_it_and_nothing_secret(autojump_clock: object, tm
         await alice.add_contact(bob.account, "bob", verified=True)
         await alice.invite()
         first = await talk.send("hello")
+        await world.settle()
         await bob.conversation(talk.topic).send(Text(text="there", mentions=(alice.account,)), re=Reference(first))
         await bob.conversation(pair.topic).send(MEDIA)
         await link(world, alice, "second")
