@@ -43,6 +43,7 @@ class Contacts:
         self.holds_requests = False  # whether conversations by strangers wait to be accepted
         self.send_box: Callable[[bytes, bytes, Body], None] = lambda account, device, body: None
         self.accepted: Callable[[bytes], None] = lambda topic: None
+        self.may_begin: Callable[[], bool] = lambda: True  # whether the account's first token is ours to make
 
     # -- tokens --------------------------------------------------------------------------------------------------------
     def nudge(self) -> None:
@@ -66,6 +67,8 @@ class Contacts:
 
     async def _publish(self, link: Link) -> None:
         identity = self._shelf.identity
+        if not identity.contact_token and not self.may_begin():
+            return  # another device has one and tells us; it nudges us then
         if not identity.contact_token:
             identity.contact_token = self._shelf.entropy(CONTACT_TOKEN_BYTES)
             self._shelf.save_identity()
@@ -79,6 +82,8 @@ class Contacts:
 
     async def _give(self, link: Link) -> None:
         token = self._shelf.identity.contact_token
+        if not token:
+            return
         lacking = [account for account in self._shelf.contacts if self._of(account).given != token]
         unknown = [account for account in lacking if self._directory.known(account) is None]
         if unknown:
@@ -137,6 +142,10 @@ class Contacts:
         """Somebody became a contact: what they asked for is accepted."""
         if account in self._shelf.blocked:
             self._shelf.save_blocked(account, blocked=False)
+        self.came(account)
+
+    def came(self, account: bytes) -> None:
+        """Somebody is a contact now, here or by the word of another device."""
         for talk in self.requests():
             if talk.kind == TopicKind.PAIR and self._shelf.peer_of(talk) == account:
                 self.accept(talk.topic)

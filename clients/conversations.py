@@ -13,18 +13,19 @@ from clients.directory import CannotAdd
 from clients.engine import Engine
 from clients.events import AnyEvent, Received, decode_event
 from clients.files import FileError, Files, OnProgress, ignore
-from clients.records import Status, Work
-from clients.sealing import seal_ephemeral, sign_leave
-from protocol.codec import encode_struct
+from clients.records import Status
+from clients.sealing import seal_ephemeral
+from protocol import limits as L
 from protocol.content import Reference
 from protocol.errors import ChappeError
-from protocol.frames import AccessChange, Flag, Pub, Role
+from protocol.frames import Flag, Pub, Role
 from protocol.ids import TopicKind
 from protocol.messages import Body, compose, parse
 from protocol.messages.chat import Media, Text
 from protocol.messages.eph import Typing
 
 FIND_EVENTS = 256  # events read at once in search of a message
+UNREAD_MAX = 1000  # events looked at to count what is unread
 
 
 class NotActive(ChappeError):
@@ -191,14 +192,8 @@ class Conversation:
     async def leave(self) -> None:
         """Leave: at once for the relay; the others put our device out of the group when they see it."""
         self._need_active()
-        engine = self._client.engine
-        header, message_id = encode_struct(AccessChange(removed=(self._client.account,))), engine.shelf.new_id()
-        row = R.Outgoing(
-            engine.shelf.next_number(), self.topic, message_id, Work.LEAVE, int(Flag.ACCESS), header=header,
-            body=sign_leave(self.topic, message_id, header, engine.shelf.device),
-        )  # fmt: skip
-        engine.outbox.queue(row)
-        await engine.shelf.journal.flushed()
+        self._client.engine.leave(self.record)
+        await self._client.engine.shelf.journal.flushed()
 
     async def _plan(self, plan: R.Plan) -> bytes:
         commit_id = self._client.engine.plan(self.record, plan)
@@ -210,6 +205,44 @@ class Conversation:
             raise NotActive(f"the conversation is {self._status.name.lower()}; wait until it is active")
 
     # -- reading -------------------------------------------------------------------------------------------------------
+    @property
+    def muted_until_ms(self) -> int:
+        """Until when messages here are no news to the person (Unix ms); 0: they are."""
+        shelf = self._client.engine.shelf
+        return shelf.mutes[self.topic] if shelf.is_muted(self.topic) else 0
+
+    async def mute(self, duration_ms: int | None = None) -> None:
+        """Let messages here be no news on any device of ours, for a while or (None) until ``unmute``."""
+        shelf = self._client.engine.shelf
+        until_ms = L.INT_MAX if duration_ms is None else min(shelf.clock_ms() + duration_ms, L.INT_MAX)
+        shelf.save_mute(self.topic, until_ms)
+        await shelf.journal.flushed()
+
+    async def unmute(self) -> None:
+        """Let messages here be news again, on every device of ours."""
+        shelf = self._client.engine.shelf
+        shelf.save_mute(self.topic, 0)
+        await shelf.journal.flushed()
+
+    @property
+    def read_to(self) -> int:
+        """Offset up to which the person has read, on whatever device."""
+        generation, offset = self._client.engine.shelf.reads.get(self.topic, (0, 0))
+        return offset if generation == self.record.generation else 0
+
+    async def mark_read(self, offset: int | None = None) -> None:
+        """The person has read up to ``offset`` (None: all that is here). Told to own devices only; never goes back."""
+        record, shelf = self.record, self._client.engine.shelf
+        shelf.save_read(self.topic, record.generation, record.cursor if offset is None else min(offset, record.cursor))
+        await shelf.journal.flushed()
+
+    async def unread(self) -> int:
+        """How many messages of others the person has not read; at most ``UNREAD_MAX``, for which "many" will do."""
+        rows = await trio.to_thread.run_sync(self._client.engine.shelf.vault.recent, self.topic, UNREAD_MAX)
+        events = [decode_event(value, seq) for seq, value in rows]
+        after, own = self.read_to, self._client.account
+        return sum(isinstance(e, Received) and e.offset > after and e.account != own for e in events)
+
     async def find_file(self, message_id: bytes) -> Media:
         """What the message of a file says. Raises ``FileError``: no such message here, or it is no file's."""
         after, vault = 0, self._client.engine.shelf.vault

@@ -50,12 +50,13 @@ class Directory:
 
     def _compare(self, previous: DeviceList, devices: DeviceList) -> None:
         contact = self._shelf.contacts.get(devices.account)
-        if devices.recovered and not previous.recovered:
+        keys, before = {d.key for d in devices.devices}, {d.key for d in previous.devices}
+        if devices.recovered and keys and (not previous.recovered or not keys & before):  # or recovered once more
             self._tell(devices.account, "this account was recovered with its recovery key; compare safety numbers")
             if contact is not None and contact.verified:
                 contact.verified, contact.changed = False, True
                 self._shelf.save_contact(contact)
-        elif {d.key for d in devices.devices} != {d.key for d in previous.devices}:
+        elif keys != before:
             self._tell(devices.account, f"devices changed (version {devices.version})")
 
     def _tell(self, account: bytes, text: str) -> None:

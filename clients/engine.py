@@ -19,7 +19,8 @@ from clients.inbox import Inbox
 from clients.outbox import Outbox
 from clients.receive import Receiver
 from clients.records import Status, Work
-from clients.sealing import seal_box
+from clients.sealing import seal_box, sign_leave
+from clients.selftopic import SelfTopic
 from clients.shelf import Shelf
 from clients.vault import Vault
 from protocol import limits as L
@@ -27,6 +28,7 @@ from protocol.codec import decode_struct, encode_struct
 from protocol.content import Reference, decode_content, encode_content
 from protocol.errors import Code
 from protocol.frames import (
+    AccessChange,
     Ack,
     AnyFrame,
     Bundle,
@@ -66,9 +68,12 @@ class Engine:
         self.receiver = Receiver(self.shelf, self.commits, self.outbox)
         self.inbox = Inbox(self.shelf, self.commits, self.outbox, self.directory)
         self.care = caring(self.shelf, self.directory, self.outbox, self.plan)
-        self.inbox.linked = self.care.linked
+        self.inbox.linked = self._linked
         self.contacts = Contacts(self.shelf, self.directory)
         self.contacts.send_box, self.contacts.accepted = self.send_box, self._accepted
+        self.own = SelfTopic(self.shelf, self.directory, self.outbox, self.contacts)
+        self.own.say = lambda talk, body: self.say(talk, compose(body))
+        self.own.plan = lambda talk, plan: self.plan(talk, plan, quiet=True)
         self.inbox.first_joined, self.inbox.token = self.contacts.joined, self.contacts.got
         self.tids: dict[int, bytes] = {}  # of this connection
         self.link: Link | None = None
@@ -98,6 +103,10 @@ class Engine:
         )  # fmt: skip
         self.outbox.queue(row)
         return row.id
+
+    def _linked(self, device: bytes) -> None:
+        self.care.linked(device)
+        self.own.nudge()
 
     def _accepted(self, topic: bytes) -> None:
         self.acknowledge(topic)
@@ -130,6 +139,15 @@ class Engine:
         )
         self.outbox.queue(row)
         return row.id
+
+    def leave(self, talk: R.Conversation) -> None:
+        """Queue our leaving a conversation."""
+        header, message_id = encode_struct(AccessChange(removed=(self.shelf.account,))), self.shelf.new_id()
+        row = R.Outgoing(
+            self.shelf.next_number(), talk.topic, message_id, Work.LEAVE, int(Flag.ACCESS), header=header,
+            body=sign_leave(talk.topic, message_id, header, self.shelf.device),
+        )  # fmt: skip
+        self.outbox.queue(row)
 
     def send_box(self, account: bytes, device: bytes, body: Body) -> None:
         """Queue a sealed box to one device of another account; nothing happens if the device is not known."""

@@ -30,6 +30,7 @@ class Received(Event, frozen=True, kw_only=True):
     content: bytes  # parse with protocol.messages.parse
     mine: bool = False
     doubt: str = ""  # not empty: why the sender deserves doubt (its device list has run out, …)
+    muted: bool = False  # the person does not want to be told of it now
 
 
 class Stored(Event, frozen=True, kw_only=True):

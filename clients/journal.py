@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
-from clients.events import AnyEvent, AnyNotice
+from clients.events import AnyEvent, AnyNotice, Forked
 from clients.vault import Batch, Vault
 
 
@@ -41,6 +41,7 @@ class Journal:
         self._kick = trio.Event()
         self._seq = vault.last_seq()
         self._commits = 0
+        self._diverted: tuple[bytes, Callable[[AnyEvent], None]] | None = None
         self._flushed = trio.Event()
 
     # -- what the engine notes -----------------------------------------------------------------------------------------
@@ -57,12 +58,28 @@ class Journal:
 
     def tell(self, event: AnyEvent | AnyNotice) -> None:
         """Tell the application after the commit; a durable event gets its number and is written."""
+        if self._is_diverted(event):
+            return
         if isinstance(event, AnyEvent):
             self._seq += 1
             event = msgspec.structs.replace(event, seq=self._seq)
             self._batch.events.append((self._seq, event.topic, msgspec.msgpack.encode(event)))
         self._told.append(event)
         self._kick.set()
+
+    def divert(self, topic: bytes, to: Callable[[AnyEvent], None]) -> None:
+        """What happens in a topic is no news to the application: ``to`` gets it, in the batch in which it happens.
+
+        Only that the relay forged its history is told all the same.
+        """
+        self._diverted = (topic, to)
+
+    def _is_diverted(self, event: AnyEvent | AnyNotice) -> bool:
+        if self._diverted is None or getattr(event, "topic", b"") != self._diverted[0] or isinstance(event, Forked):
+            return False
+        if isinstance(event, AnyEvent):
+            self._diverted[1](event)
+        return True
 
     def after(self, action: Callable[[], None]) -> None:
         """Run ``action`` after the commit (sending frames, waking somebody)."""

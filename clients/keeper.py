@@ -27,6 +27,7 @@ from protocol.codec import decode_struct
 from protocol.errors import RemoteProtocolError
 from protocol.frames import AnyFrame, Evt, Pub
 from protocol.identity import open_signed
+from protocol.ids import TopicKind
 from protocol.requests import DevicesChanged, KeyPackagesLow, PutBlob
 
 AGENT = "chappe/0.1"
@@ -100,6 +101,8 @@ class Keeper:
         self._timer("clean", topic, 0, self.engine.clean_up)
         self.engine.care.nudge()
         talk = self.engine.shelf.conversations[topic]
+        if talk.kind == TopicKind.SELF:
+            self.engine.own.nudge()
         self._remind(talk)
         if talk.status != Status.ACTIVE:
             self._inbox_work.set()  # a Welcome may have waited for this
@@ -203,6 +206,7 @@ class Keeper:
                         nursery.start_soon(self._work_inbox, link)
                         nursery.start_soon(self.engine.care.run, link)
                         nursery.start_soon(self.engine.contacts.run, link)
+                        nursery.start_soon(self.engine.own.run, link)
                 raise LinkDown("the relay broke the order of a conversation")
             finally:
                 self._drop_link = None

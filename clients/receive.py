@@ -22,6 +22,7 @@ from protocol import limits as L
 from protocol.codec import decode_struct
 from protocol.errors import RemoteProtocolError
 from protocol.frames import AccessChange, Flag, Gap, GapReason, Msg, Role
+from protocol.ids import TopicKind
 from protocol.messages import Body, Message, Unknown, parse
 from protocol.messages.group import Title
 from protocol.messages.key import Failed as KeyFailed
@@ -178,9 +179,9 @@ class Receiver:
         doubt = self._shelf.doubts.get((msg.account, msg.device)) or self.doubt(msg.account)
         self._shelf.journal.tell(Received(
             topic=talk.topic, offset=msg.offset, id=msg.id, account=msg.account, device=msg.device, ts=msg.ts,
-            content=content, mine=mine, doubt=doubt,
+            content=content, mine=mine, doubt=doubt, muted=self._shelf.is_muted(talk.topic),
         ))  # fmt: skip
-        if not mine and len(talk.roster) <= L.DELIVERED_MEMBERS_MAX:
+        if not mine and len(talk.roster) <= L.DELIVERED_MEMBERS_MAX and talk.kind != TopicKind.SELF:
             self.receipt_due(talk.topic)
         return msg.account != self._shelf.account
 

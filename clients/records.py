@@ -22,7 +22,10 @@ BLOCKS: Final = "blocks"  # by account
 UPLOADS: Final = "uploads"  # by file id: begun, and not yet queued as a message
 EVIDENCE: Final = "evidence"  # by topic + number: what proves a message to an outsider
 EVIDENCE_LISTS: Final = "evidence-lists"  # by topic + account + version: signed device lists that it needs
-META: Final = "meta"  # one row each: identity, inbox
+MUTES: Final = "mutes"  # by topic
+READS: Final = "reads"  # by topic: read marks
+WORDS: Final = "words"  # by field and subject: the newest word in the self topic (``clients.words``)
+META: Final = "meta"  # one row each: identity, inbox, and what a device owes its self topic
 
 
 class Status(IntEnum):
@@ -247,7 +250,6 @@ class Contact(msgspec.Struct):
     name: str
     verified: bool = False
     changed: bool = False  # was verified, and its keys were recovered since: nothing is sent until that is settled
-    since: int = 0  # offset in the self topic of the last word on it
 
 
 class KnownList(msgspec.Struct, frozen=True):
@@ -290,3 +292,26 @@ class Evidence(_Hidden, msgspec.Struct, frozen=True, array_like=True):
     account: bytes
     version: int  # of the sender's device list that is kept with it; 0: none was known
     kept_ms: int
+
+
+class Mute(msgspec.Struct, frozen=True):
+    """A conversation whose messages are no news until some time (Unix ms). 0: not muted any more."""
+
+    topic: bytes
+    until_ms: int
+
+
+class ReadMark(msgspec.Struct, frozen=True):
+    """Up to where a conversation was shown to a person, on whatever device."""
+
+    topic: bytes
+    generation: int
+    offset: int
+
+
+class SelfDuty(msgspec.Struct):
+    """What this device owes its self topic. ``lacks``: it may have missed words and has to ask for all of them."""
+
+    lacks: bool = False
+    asked: bool = False  # and has done so; the answer is awaited
+    question: bool = False  # another device has asked, and nobody has answered yet

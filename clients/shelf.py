@@ -56,6 +56,9 @@ class Shelf:
         self.lists = {account: open_signed(signed) for account, signed in self._signed_lists.items()}
         self.tokens = {t.account: t for t in self._all(R.TOKENS, R.Token)}
         self.blocked = {b.account for b in self._all(R.BLOCKS, R.Blocked)}
+        self.mutes = {m.topic: m.until_ms for m in self._all(R.MUTES, R.Mute)}
+        self.reads = {m.topic: (m.generation, m.offset) for m in self._all(R.READS, R.ReadMark)}
+        self.touched: Callable[[], None] = lambda: None  # something that own devices share has changed
         self.windows: dict[bytes, SeenWindow] = {}
         self.doubts: dict[tuple[bytes, bytes], str] = {}
         numbers = [*self.outgoing, *self.welcomes, *self.boxes, 0]
@@ -133,6 +136,7 @@ class Shelf:
     def save_identity(self) -> None:
         """Write the identity."""
         self.journal.put(R.META, b"identity", self.identity)
+        self.touched()
 
     def save_list(self, devices: DeviceList, signed: bytes) -> None:
         """Remember a verified device list."""
@@ -143,11 +147,13 @@ class Shelf:
         """Write a contact."""
         self.contacts[contact.account] = contact
         self.journal.put(R.CONTACTS, contact.account, contact)
+        self.touched()
 
     def drop_contact(self, account: bytes) -> None:
         """Somebody is no contact any more."""
         self.contacts.pop(account, None)
         self.journal.put(R.CONTACTS, account, None)
+        self.touched()
 
     def is_silent(self, talk: R.Conversation) -> bool:
         """Whether nothing of ours may leave in a conversation: a request, or one with somebody blocked."""
@@ -157,11 +163,30 @@ class Shelf:
         """Write what shows an account that we are its contact."""
         self.tokens[token.account] = token
         self.journal.put(R.TOKENS, token.account, token)
+        self.touched()
 
     def save_blocked(self, account: bytes, *, blocked: bool) -> None:
         """Write whether somebody is blocked."""
         (self.blocked.add if blocked else self.blocked.discard)(account)
         self.journal.put(R.BLOCKS, account, R.Blocked(account) if blocked else None)
+        self.touched()
+
+    def save_mute(self, topic: bytes, until_ms: int) -> None:
+        """Write until when a conversation is muted; 0: not."""
+        self.mutes[topic] = until_ms
+        self.journal.put(R.MUTES, topic, R.Mute(topic, until_ms))
+        self.touched()
+
+    def is_muted(self, topic: bytes) -> bool:
+        """Whether messages of a conversation are no news now."""
+        return self.mutes.get(topic, 0) > self.clock_ms()
+
+    def save_read(self, topic: bytes, generation: int, offset: int) -> None:
+        """Write up to where a conversation was read; a mark never goes back."""
+        if (generation, offset) > self.reads.get(topic, (0, 0)):
+            self.reads[topic] = (generation, offset)
+            self.journal.put(R.READS, topic, R.ReadMark(topic, generation, offset))
+            self.touched()
 
     def save_package(self, package: R.Package) -> None:
         """Write a key package of ours."""

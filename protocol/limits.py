@@ -104,6 +104,9 @@ CONTENT_BYTES_MAX: Final = 65_536 - 64  # the largest content that fits the larg
 CONTENT_DEPTH_MAX: Final = 16  # nesting inside a content
 CONTENT_ITEMS_MAX: Final = 1024  # entries of one array or map inside a content
 TEXT_CHARS_MAX: Final = 16_384  # one chat text
+SYNC_ITEMS_MAX: Final = 200  # words in one message between own devices: 200 contacts with long names fit 64 KiB
+SYNC_NAME_CHARS_MAX: Final = 64  # local name of a contact that own devices share; a longer one stays where it is
+READ_MARKS_MS: Final = 5_000  # read marks go to own devices at most this often: nobody changes devices faster
 
 # -- inboxes, blobs, topics -------------------------------------------------------------------------------------------
 INBOX_ENTRIES_MAX: Final = 10_000  # unread entries of an inbox; beyond it posts get 507

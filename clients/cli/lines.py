@@ -14,11 +14,14 @@ from rich.markup import escape as escape_markup
 
 from clients.cli.personal import HELP as PERSONAL_HELP
 from clients.cli.personal import Personal
+from clients.cli.qr import for_terminal
 from clients.cli.reporting import report_typed
 from clients.cli.room import Follower, NotFound, Room, clean, describe
+from clients.cli.spans import span_ms
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
 from clients.conversations import Conversation
+from clients.devices.code import is_invite
 from clients.events import (
     AnyEvent,
     Changed,
@@ -49,6 +52,7 @@ HELP = """\
 [bold]/to[/] NAME             talk to a contact, or in a group
 [bold]/group[/] TITLE NAME…   start a group
 [bold]/invite[/] NAME…  [bold]/remove[/] NAME…  [bold]/leave[/]  [bold]/rotate[/]   change the group you are in
+[bold]/mute[/] [30m|8h|2d]  [bold]/unmute[/]   show messages of this conversation only while you are in it
 [bold]/send[/] PATH  [bold]/save[/] N|ID [PATH]   send a file; save one that was sent here
 [bold]/report[/] N [+K] REASON [TEXT]   show message #N (and K before it) to the operator, with proof of who said it
 [bold]/list[/]  [bold]/contacts[/]  [bold]/history[/] [N]  [bold]/handle[/] NAME  [bold]/help[/]  [bold]/quit[/]
@@ -86,6 +90,7 @@ class Lines:
             "rotate": self._rotate, "list": self._list, "contacts": self._contacts, "history": self._history,
             "handle": self._handle, "help": self._help, "send": self._send_file, "save": self._save,
             "report": self._report,
+            "mute": self._mute, "unmute": self._unmute,
         }  # fmt: skip
 
     def _say(self, text: str, style: str = "") -> None:
@@ -132,6 +137,8 @@ class Lines:
             if verb in self._personal.verbs:
                 for text in await self._personal.verbs[verb](words):
                     self._say(escape(text))
+                    if is_invite(text):
+                        self._qr(text)
             elif action is None:
                 self._say(f"there is no /{escape(verb)}; /help shows what you can do", "red")
             else:
@@ -200,7 +207,13 @@ class Lines:
         self._say(f"then: /verified {escape(words[0])}", "dim")
 
     async def _verify(self, words: list[str]) -> None:
-        self._say(self._client.safety_number(self._room.account_of(words[0])), "cyan")
+        number = self._client.safety_number(self._room.account_of(words[0]))
+        self._say(number, "cyan")
+        self._qr(f"chappe-safety:{number}")
+
+    def _qr(self, code: str) -> None:
+        for line in for_terminal(code, sys.stdout):
+            self._say(line)
 
     async def _verified(self, words: list[str]) -> None:
         await self._room.verify(words[0])
@@ -212,7 +225,19 @@ class Lines:
             self._here = self._room.conversation_of(name)
         except NotFound:
             self._here = await self._client.pair(self._room.account_of(name))
-        self._say(f"you are talking to [bold]{escape(self._room.title_of(self._here))}[/]")
+        unread = await self._here.unread()
+        news = f", {unread} unread: /history {unread} shows them" if unread else ""
+        self._say(f"you are talking to [bold]{escape(self._room.title_of(self._here))}[/]{news}")
+        await self._here.mark_read()
+
+    async def _mute(self, words: list[str]) -> None:
+        talk = self._talk()
+        await talk.mute(span_ms(words[0]) if words else None)
+        self._say(f"{escape(self._room.title_of(talk))} is muted {escape(words[0]) if words else 'until /unmute'}")
+
+    async def _unmute(self, words: list[str]) -> None:
+        await self._talk().unmute()
+        self._say(f"{escape(self._room.title_of(self._talk()))} is not muted any more")
 
     async def _group(self, words: list[str]) -> None:
         self._here = await self._room.group(words[0], words[1:])
@@ -238,7 +263,8 @@ class Lines:
             here = "→" if self._here is not None and self._here.topic == talk.topic else " "
             self._say(
                 f"{here} [bold]{escape(self._room.title_of(talk))}[/]  {talk.status.name.lower()}, "
-                f"{len(talk.members)} people, {talk.record.cursor} entries  [dim]{talk.topic.hex()[:8]}[/]"
+                f"{len(talk.members)} people, {await talk.unread()} unread{', muted' * bool(talk.muted_until_ms)}  "
+                f"[dim]{talk.topic.hex()[:8]}[/]"
             )
 
     async def _contacts(self, words: list[str]) -> None:
@@ -262,6 +288,8 @@ class Lines:
         async for event in self._client.events(after):
             self._show(event, live=True)
             self._follower.passed(event.seq)
+            if self._here is not None and isinstance(event, Received) and event.topic == self._here.topic:
+                await self._here.mark_read(event.offset)
 
     async def _notices(self) -> None:
         async with self._client.notices() as notices:
@@ -306,7 +334,8 @@ class Lines:
                 self._say(self._where(event.topic) + text, "yellow")
 
     def _message(self, event: Received, *, live: bool) -> None:
-        if event.mine and live:
+        here = self._here is not None and self._here.topic == event.topic
+        if live and (event.mine or (event.muted and not here)):
             return
         content = describe(event.content)
         if content["text"] is None:

@@ -24,12 +24,15 @@ DEFAULT_DATA = Path("~/.local/share/chappe/chat")
 
 async def start_linked(url: str, vault: Vault, say: Callable[[str], None]) -> None:
     """Make a fresh vault that of a new device. Raises ``LinkFailed``."""
+    from clients.cli.qr import for_terminal
     from clients.client import now_ms
     from clients.devices.linking import NewDevice
 
     new = NewDevice(url, vault, now_ms, os.urandom)
     say("On a device that you have, open `chappe chat` and type (good for ten minutes):")
     say(f"/link {new.code.text()}")
+    for line in for_terminal(new.code.text(), sys.stdout):
+        say(line)
     say("This device is yours now, with your history." if await new.link() else
         "This device is yours now; your history did not come in time, new messages will.")  # fmt: skip
 

@@ -22,6 +22,10 @@ class NotFound(ChappeError):
     """No contact or conversation of that name."""
 
 
+class OtherAccount(ChappeError):
+    """A contact's handle leads to somebody else now; the text says what to do."""
+
+
 _JOINER = "\u200d"  # holds emoji together
 
 
@@ -102,9 +106,20 @@ class Room:
             handle = short(account)
         else:
             account = await self.client.find(handle)
+            self._check_name(handle, account)
         known = self.client.engine.shelf.contacts.get(account)
         await self.client.add_contact(account, handle, verified=known is not None and known.verified)
         return account, self.client.safety_number(account)
+
+    def _check_name(self, handle: str, account: bytes) -> None:
+        """A handle that leads to another account than before: they began anew, or the relay lies."""
+        for contact in self.client.engine.shelf.contacts.values():
+            if contact.name == handle and contact.account != account:
+                known = "verified" if contact.verified else "know"
+                raise OtherAccount(
+                    f"the relay says that {handle} is another account now than the one that you {known}; nothing was "
+                    f"changed. Ask them in person; if they did begin anew, add them by their /invite-link"
+                )
 
     async def verify(self, name: str) -> None:
         """Note that a contact's safety number was compared and is the same."""

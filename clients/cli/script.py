@@ -5,8 +5,9 @@ with ``{"do": "events", "after": seq}`` to get each exactly once.
 
 Verbs with their arguments: events after · handle name · account · add handle · verify name · pair name · group title
 names · send topic text · typing topic times · add-to topic names · remove topic names · rotate topic · leave topic ·
-list · history topic limit · send-file topic path caption · download topic id path · report topic offset reason text
-attach (offsets) · statistics · quit; and those of ``personal`` with ``words``, answered with ``lines``.
+list · history topic limit · read topic offset · mute topic for · unmute topic · send-file topic path caption · download
+topic id path · report topic offset reason text attach (offsets) · statistics · quit; and those of ``personal`` with
+``words``, answered with ``lines``.
 
 Files take their time: other commands go on meanwhile, and ``progress`` notices carry the tag of the command. An upload
 that an earlier run began goes on by itself.
@@ -25,6 +26,7 @@ import trio
 from clients.cli.personal import Personal
 from clients.cli.reporting import ground_of
 from clients.cli.room import Follower, Room
+from clients.cli.spans import span_ms
 from clients.client import Client
 from clients.conversations import Conversation
 from clients.events import CaughtUp, Connected, Disconnected, Ephemeral
@@ -61,6 +63,7 @@ class Script:
             "leave": self._leave, "list": self._list, "history": self._history, "statistics": self._statistics,
             "send-file": self._send_file, "download": self._download, "resume-files": self._resume_files,
             "report": self._report,
+            "mute": self._mute, "unmute": self._unmute, "read": self._read,
         }  # fmt: skip
 
     async def take_handle(self, handle: str) -> None:
@@ -190,7 +193,24 @@ class Script:
         return {}
 
     async def _list(self, command: dict[str, Any]) -> dict[str, Any]:
-        return {"conversations": [self._room.summary(talk) for talk in self._client.conversations.values()]}
+        return {"conversations": [
+            {**self._room.summary(talk), "unread": await talk.unread(), "muted_until_ms": talk.muted_until_ms}
+            for talk in self._client.conversations.values()
+        ]}  # fmt: skip
+
+    async def _mute(self, command: dict[str, Any]) -> dict[str, Any]:
+        talk, span = self._talk(command), command.get("for")
+        await talk.mute(None if span is None else span_ms(str(span)))
+        return {"muted_until_ms": talk.muted_until_ms}
+
+    async def _unmute(self, command: dict[str, Any]) -> dict[str, Any]:
+        await self._talk(command).unmute()
+        return {}
+
+    async def _read(self, command: dict[str, Any]) -> dict[str, Any]:
+        talk, offset = self._talk(command), command.get("offset")
+        await talk.mark_read(None if offset is None else int(offset))
+        return {"read_to": talk.read_to, "unread": await talk.unread()}
 
     async def _history(self, command: dict[str, Any]) -> dict[str, Any]:
         events = await self._talk(command).history(int(command.get("limit", 100)))

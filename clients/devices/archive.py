@@ -20,6 +20,7 @@ from clients import records as R
 from clients.records import Status
 from clients.shelf import Shelf
 from clients.vault import Batch, Vault
+from clients.words import Word
 from protocol import limits as L
 from protocol.errors import RemoteProtocolError
 from protocol.ids import Entropy, TopicKind
@@ -43,22 +44,26 @@ class Archive(msgspec.Struct, frozen=True):
     contact_token: bytes
     invite_tokens: tuple[bytes, ...]
     events: tuple[tuple[bytes, bytes], ...]  # (topic, event as the vault keeps it)
+    mutes: tuple[R.Mute, ...] = ()
+    reads: tuple[R.ReadMark, ...] = ()
+    words: tuple[Word, ...] = ()  # what of all this is known to own devices already
 
 
-def _waiting(talk: R.Conversation) -> R.Conversation:
-    """A conversation as the new device knows it until its Welcome comes."""
+def _waiting(talk: R.Conversation, now_ms: int) -> R.Conversation:
+    """A conversation as the new device knows it until its Welcome comes; it asks for one when none came in time."""
     gone = talk.status in (Status.REMOVED, Status.LEFT)
     return msgspec.structs.replace(
         talk, status=talk.status if gone else Status.WAITING, first_fence=0, past_fence=None, lost_at=talk.cursor,
-        archived=talk.cursor, receipt=talk.cursor, readmit_tries=0, readmit_at_ms=0, founder=False,
+        archived=talk.cursor, receipt=talk.cursor, readmit_tries=0, founder=False,
+        readmit_at_ms=now_ms + L.READMIT_BACKOFF_MS[0],
     )  # fmt: skip
 
 
-def collect(shelf: Shelf, lists: dict[bytes, bytes]) -> Archive:
+def collect(shelf: Shelf, lists: dict[bytes, bytes], words: tuple[Word, ...] = ()) -> Archive:
     """Everything of now, but the events. ``lists``: signed device lists by account."""
     identity = shelf.identity
     talks = [
-        _waiting(talk)
+        _waiting(talk, shelf.clock_ms())
         for talk in shelf.conversations.values()
         if talk.kind != TopicKind.SELF and talk.status != Status.FOUNDING
     ]
@@ -66,6 +71,8 @@ def collect(shelf: Shelf, lists: dict[bytes, bytes]) -> Archive:
         identity.handle, tuple(talks), tuple(shelf.contacts.values()),
         tuple(R.KnownList(account, signed) for account, signed in lists.items()),
         tuple(shelf.tokens.values()), tuple(sorted(shelf.blocked)), identity.contact_token, identity.invite_tokens, (),
+        tuple(R.Mute(topic, until_ms) for topic, until_ms in shelf.mutes.items()),
+        tuple(R.ReadMark(topic, *position) for topic, position in shelf.reads.items()), words,
     )  # fmt: skip
 
 
@@ -154,6 +161,12 @@ def install(
             batch.put(R.TOKENS, token.account, msgspec.msgpack.encode(token))
         for account in archive.blocked:
             batch.put(R.BLOCKS, account, msgspec.msgpack.encode(R.Blocked(account)))
+        for mute in archive.mutes:
+            batch.put(R.MUTES, mute.topic, msgspec.msgpack.encode(mute))
+        for mark in archive.reads:
+            batch.put(R.READS, mark.topic, msgspec.msgpack.encode(mark))
+        for word in archive.words:
+            batch.put(R.WORDS, word.row, msgspec.msgpack.encode(word))
         for seq, (topic, value) in enumerate(archive.events, 1):
             batch.events.append((seq, topic, value))
     own = R.KnownList(identity.account, identity.signed_list)

@@ -39,6 +39,7 @@ from clients.devices.parcels import (
     wait_for,
 )
 from clients.devices.party import Party
+from clients.engine import Engine
 from clients.sealing import Opened, seal_box
 from clients.shelf import Shelf
 from clients.vault import Batch, Vault
@@ -207,15 +208,16 @@ async def approve(client: Party, text: str, say: Callable[[str], None] = lambda 
     waiting = len(care.lacking(code.device))
     say("it is in your conversations; sending your history" + (f" ({waiting} still to come)" if waiting else ""))
     link = await client.wait_connected()
-    found = await _upload(shelf, link, code.secret)
+    found = await _upload(engine, link, code.secret)
     await leave(link, code, ARCHIVE, found, account=shelf.account, sender=shelf.device, entropy=shelf.entropy)
     say("done")
     return code.device
 
 
-async def _upload(shelf: Shelf, link: Link, secret: bytes) -> ArchiveKey:
+async def _upload(engine: Engine, link: Link, secret: bytes) -> ArchiveKey:
+    shelf = engine.shelf
     known = await trio.to_thread.run_sync(archive.signed_lists, shelf.vault)
-    snapshot, last = archive.collect(shelf, known), shelf.journal.last_seq
+    snapshot, last = archive.collect(shelf, known, engine.own.everything()), shelf.journal.last_seq
     await shelf.journal.flushed()
     events = await trio.to_thread.run_sync(archive.read_events, shelf.vault, last)
     key = shelf.entropy(32)

@@ -19,3 +19,7 @@ class Party(Protocol):
     async def wait_connected(self) -> Link:
         """Wait for a login."""
         ...
+
+    async def wait_news(self) -> None:
+        """Wait until something was told: an event or a notice."""
+        ...

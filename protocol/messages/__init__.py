@@ -6,6 +6,7 @@ from protocol.messages import ext as ext
 from protocol.messages import group as group
 from protocol.messages import key as key
 from protocol.messages import rcpt as rcpt
+from protocol.messages import sync as sync
 from protocol.messages import sys as sys
 from protocol.messages.registry import REGISTRY as REGISTRY
 from protocol.messages.registry import Body as Body

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from clients import records as R
-from clients.conversations import Conversation, NotActive
+from clients.conversations import Conversation, KeysChanged, NotActive
 from clients.directory import CannotAdd
 from clients.events import Changed, Ephemeral, Received, Removed, Stored
+from clients.files import FileError
 from clients.records import Status
 from protocol.content import Reference
 from protocol.frames import Role
+from protocol.limits import INT_MAX
 from protocol.messages import parse
 from protocol.messages.chat import Reaction, Text
-from tests.support.clients import agree, events_of, group_of, open_world, said, talk_of, texts
+from tests.support.clients import agree, events_of, group_of, open_world, said, say, talk_of, texts
 
 
 async def test_what_it_tells_about_itself(autojump_clock: Callable[[], float]) -> None:
@@ -147,3 +150,62 @@ async def test_history_is_the_last_events_in_order(autojump_clock: Callable[[], 
         events = await talk.history(4)
         assert len(events) == 4
         assert [event.seq for event in events] == sorted(event.seq for event in events)
+
+
+async def test_muting_and_what_is_unread(autojump_clock: object) -> None:
+    async with open_world() as world:
+        (_alice, bob), talk = await group_of(world, "alice", "bob")
+        theirs = bob.conversation(talk.topic)
+        await say(talk, "one", "two")
+        await world.settle()
+        assert (await theirs.unread(), await talk.unread()) == (2, 0)
+        first = events_of(bob, Received, talk.topic)[0].offset
+        await theirs.mark_read(first)
+        assert (theirs.read_to, await theirs.unread()) == (first, 1)
+        await theirs.mark_read(0)
+        assert theirs.read_to == first  # never back
+        await theirs.mark_read(10_000)
+        assert theirs.read_to == theirs.record.cursor
+        theirs.record.generation += 1  # the relay was restored: offsets mean something else now
+        assert theirs.read_to == 0
+        theirs.record.generation -= 1
+        await theirs.mute(60_000)
+        assert theirs.muted_until_ms == world.clock_ms() + 60_000
+        await talk.send("three")
+        await world.settle()
+        assert [event.muted for event in events_of(bob, Received, talk.topic)] == [False, False, True]
+        await world.settle(60)
+        assert theirs.muted_until_ms == 0
+        await theirs.mute()
+        assert theirs.muted_until_ms == INT_MAX
+        await theirs.unmute()
+        assert theirs.muted_until_ms == 0
+        await world.crash("bob")
+        again = (await world.start("bob")).conversation(talk.topic)
+        assert again.read_to == theirs.read_to
+
+
+async def test_files_and_what_is_not_said(autojump_clock: object, tmp_path: Path) -> None:
+    async with open_world() as world:
+        (alice, bob), talk = await group_of(world, "alice", "bob")
+        pair = await alice.pair(bob.account)
+        plain = await talk.send("no file")
+        await world.settle()
+        with pytest.raises(FileError, match="no file"):
+            await talk.find_file(plain)
+        await alice.add_contact(bob.account, "bob")
+        alice.engine.shelf.contacts[bob.account].changed = True
+        for where in (talk, pair):
+            with pytest.raises(KeysChanged, match="bob"):
+                await where.send_file(tmp_path / "tea")
+        alice.engine.shelf.contacts[bob.account].changed = False
+        with pytest.raises(FileError):
+            await pair.send_file(tmp_path / "tea")
+        await alice.block(bob.account)
+        with pytest.raises(NotActive, match="blocked"):
+            await pair.send("hello")
+        pair.typing()
+        await talk.leave()
+        await world.settle()
+        with pytest.raises(NotActive, match="not in"):
+            await talk.send_file(tmp_path / "tea")

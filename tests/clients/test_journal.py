@@ -6,12 +6,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
 from clients.client import open_client
-from clients.events import AnyEvent, AnyNotice, CaughtUp, Connected, Stored
+from clients.events import AnyEvent, AnyNotice, CaughtUp, Connected, Forked, Removed, Stored
 from clients.journal import Journal
 from clients.vault import Secret, Vault, VaultError
 from tests.support.clients import MemoryVault, events_of, open_world, texts
@@ -193,3 +194,17 @@ async def test_a_crash_between_commits_loses_only_what_nobody_heard_of(autojump_
         await world.settle()
         assert texts(bob, talk.topic) == ["one", "two"]
         assert [event.seq for event in events_of(bob, Stored)] == []
+
+
+async def test_what_happens_in_a_diverted_topic_is_no_news(autojump_clock: object) -> None:
+    told: list[object] = []
+    heard: list[object] = []
+    journal = Journal(cast("Vault", MemoryVault()), told.extend)
+    journal.divert(b"own", heard.append)
+    other, own = Removed(topic=b"other", by=b"b"), Removed(topic=b"own", by=b"b")
+    forked = Forked(topic=b"own", account=b"a", offset=3)
+    for event in (own, CaughtUp(topic=b"own", offset=1, seq=0), other, forked, Connected(url="x")):
+        journal.tell(event)
+    await journal.commit()
+    assert heard == [own]
+    assert told == [msgspec.structs.replace(other, seq=1), msgspec.structs.replace(forked, seq=2), Connected(url="x")]

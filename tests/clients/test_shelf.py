@@ -116,3 +116,38 @@ def test_a_window_begins_where_we_are(vault: MemoryVault) -> None:
     assert shelf.window(talk) is window
     fresh = R.Conversation(PEER, TopicKind.GROUP, R.Status.ACTIVE)
     assert shelf.window(fresh).check(Seen(1, 0, bytes(32))) is None
+
+
+async def test_what_own_devices_share_comes_back_and_is_noticed(vault: MemoryVault) -> None:
+    shelf, touched = shelf_of(vault), list[int]()
+    shelf.touched = lambda: touched.append(1)
+    pair = R.Conversation(pair_topic(shelf.account, PEER), TopicKind.PAIR, R.Status.ACTIVE, roster={PEER: 4})
+    assert shelf.token_of(PEER) is None
+    shelf.save_token(R.Token(PEER))
+    assert shelf.token_of(PEER) is None
+    shelf.save_token(R.Token(PEER, b"t" * 16))
+    shelf.save_contact(R.Contact(PEER, "ben"))
+    shelf.drop_contact(PEER)
+    assert not shelf.is_silent(pair)
+    shelf.save_blocked(PEER, blocked=True)
+    assert shelf.is_silent(pair)
+    shelf.save_identity()
+    shelf.save_mute(TOPIC, START_MS + 1)
+    shelf.save_mute(PEER, 0)
+    shelf.save_read(TOPIC, 1, 5)
+    assert len(touched) == 9
+    shelf.save_read(TOPIC, 1, 4)  # never back
+    assert len(touched) == 9
+    await shelf.journal.commit()
+    again = shelf_of(vault)
+    assert again.token_of(PEER) == b"t" * 16
+    assert not again.contacts
+    assert again.blocked == {PEER}
+    assert (again.is_muted(TOPIC), again.is_muted(PEER), again.is_muted(b"other")) == (True, False, False)
+    assert again.reads == {TOPIC: (1, 5)}
+    again.save_blocked(PEER, blocked=False)
+    upload = R.Upload(b"f", b"k", TOPIC, "/tea", 1, 2, 3, "tea", "text/plain")
+    again.journal.put(R.UPLOADS, upload.id, upload)
+    await again.journal.commit()
+    assert not shelf_of(vault).blocked
+    assert shelf_of(vault).uploads() == [upload]

@@ -1,4 +1,4 @@
-"""Several devices, strangers and recovery, with a real relay process and real clients: what the proof runs."""
+"""Several devices and recovery, with a real relay process and real clients: what the proof runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from typing import Any
 
 import trio
 
-from clients import records as R
 from clients.client import Client, now_ms, open_client
 from clients.conversations import KeysChanged
 from clients.devices.linking import NewDevice, approve
 from clients.devices.recovery import make_code, recover
 from clients.devices.revoking import revoke
-from clients.events import Delivered, Event, KeyChanged, Missing, Received
+from clients.events import Event, KeyChanged, Missing, Received
 from clients.records import Status
 from clients.vault import Secret, Vault
 from protocol.messages import parse
 from protocol.messages.chat import Text
-from protocol.requests import ClaimedPackage, ClaimKeyPackages
 from tests.support.proof import check
 from tests.support.spine.talks import open_person, open_relay_process, says, wait_for
 
@@ -96,6 +94,7 @@ async def c5_second_device(seed: int, messages: int = 40) -> dict[str, Any]:
                 gaps = [e async for e in _events(second) if isinstance(e, Missing)]
                 check(not gaps, f"the new device was told of {len(gaps)} gaps")
                 figures = await _live(alice, bob, second, pair, group)
+                figures |= await _shared(alice, second, carol.account, pair)
                 ids = [event.content for event in await _received(second, pair)]
                 await revoke(alice, second.engine.shelf.device.public)
                 removed = await _removed(alice, bob, carol, second, pair, group)
@@ -128,6 +127,29 @@ async def _live(alice: Client, bob: Client, second: Client, pair: bytes, group: 
     return {"devices in the pair": bob.conversation(pair).device_count()}
 
 
+async def _shared(alice: Client, second: Client, carol: bytes, pair: bytes) -> dict[str, Any]:
+    """What one device notes is noted on the other: a name, a check, a mute, what was read; and none of it is a chat."""
+    await until(second, lambda: second.engine.own.is_shared, "the self topic on the new device")
+    began = trio.current_time()
+    await alice.add_contact(carol, "Carola")
+    await until(second, lambda: carol in second.engine.shelf.contacts, "a contact named on the other device")
+    named_s = trio.current_time() - began
+    check(second.engine.shelf.contacts[carol].name == "Carola", "the contact has another name")
+    await second.add_contact(carol, "Carola", verified=True)
+    await until(alice, lambda: alice.engine.shelf.contacts[carol].verified, "a check made on the other device")
+    began = trio.current_time()
+    check(await second.conversation(pair).unread() > 0, "nothing is unread before anything was read")
+    await alice.conversation(pair).mark_read()
+    await until(second, lambda: second.conversation(pair).read_to > 0, "a read mark of the other device")
+    read_s = trio.current_time() - began
+    check(await second.conversation(pair).unread() == 0, "what was read on one device is unread on the other")
+    await second.conversation(pair).mute()
+    await until(alice, lambda: alice.conversation(pair).muted_until_ms > 0, "a mute of the other device")
+    check(set(alice.conversations) == set(second.conversations) == {pair, *alice.conversations}, "chats differ")
+    check(alice.engine.own.topic not in alice.conversations, "the self topic is shown as a chat")
+    return {"contact on the other device in s": round(named_s, 2), "read mark in s": round(read_s, 2)}
+
+
 async def _removed(
     alice: Client, bob: Client, carol: Client, second: Client, pair: bytes, group: bytes
 ) -> dict[str, Any]:
@@ -151,78 +173,6 @@ async def _removed(
 def _members(client: Client, topic: bytes) -> tuple[Any, ...]:
     group = client.engine.shelf.groups.get(topic)
     return () if group is None else group.members
-
-
-# -- strangers ---------------------------------------------------------------------------------------------------------
-@asynccontextmanager
-async def open_careful(home: Path, name: str, url: str) -> AsyncIterator[Client]:
-    """A person whose client asks about strangers."""
-    vault = Vault(home / name / "vault.db", Secret.key_file(home / name / "vault.key"))
-    try:
-        async with open_client(url, vault, requests=True) as client:
-            await client.wait_connected()
-            if client.engine.shelf.identity.handle is None:
-                await client.claim_handle(name)
-            yield client
-    finally:
-        vault.close()
-
-
-def _view(client: Client, topic: bytes) -> tuple[Any, ...]:
-    """What somebody can tell of the others in a conversation: its log, its epoch, who is in, what was acknowledged."""
-    record = client.conversation(topic).record
-    return record.cursor, record.fence, tuple(sorted(record.roster)), dict(record.delivered), record.status
-
-
-async def c6_stranger(seed: int) -> dict[str, Any]:
-    """A stranger's message lands in requests; blocked, the stranger cannot tell it from absence."""
-    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
-        home = Path(temporary)
-        async with open_relay_process(home) as relay, open_person(home, "eve", relay.url) as eve:
-            async with open_careful(home, "away", relay.url) as away:
-                accounts = {"away": away.account}
-            async with open_careful(home, "alice", relay.url) as alice:
-                accounts["alice"] = alice.account
-                topic = (await eve.pair(alice.account)).topic
-                await eve.conversation(topic).send("do you know me?")
-                await wait_for(alice, says("do you know me?"), "the stranger's message")
-                check(alice.conversation(topic).status == Status.REQUEST, "a stranger's conversation is no request")
-                alice.conversation(topic).typing()
-                await alice.block(eve.account)
-                absent = (await eve.pair(accounts["away"])).topic
-                await eve.conversation(absent).send("do you know me?")
-                for text in ("still there?", "hello?"):
-                    for where in (topic, absent):
-                        await eve.conversation(where).send(text)
-                await until(eve, lambda: not eve.engine.shelf.outgoing, "the stranger's messages to be stored")
-                await trio.sleep(2)  # real time: whatever would be answered comes within milliseconds
-                blocked, gone = _view(eve, topic), _view(eve, absent)
-                check(blocked[0::4] == gone[0::4], f"the logs differ: {blocked[0::4]} and {gone[0::4]}")
-                check(blocked[3] == gone[3] == {}, "something was acknowledged")
-                check(blocked[1] == gone[1], "the epochs differ")
-                claims = [[c.last_resort for c in await _claim(eve, accounts[name])] for name in ("alice", "away")]
-                check(claims[0] == claims[1] == [True], f"key packages differ: {claims}")
-                check(len(await told(alice, topic)) == 1, "a message of the blocked stranger was shown")
-            await _known(home, relay.url, eve)
-        return {"first message": "a request", "blocked": "as absent: log, epoch, receipts, key packages"}
-
-
-async def _claim(client: Client, account: bytes) -> list[ClaimedPackage]:
-    params = ClaimKeyPackages((account,))
-    return await (await client.wait_connected()).ask("keypackages.claim", params, list[ClaimedPackage])
-
-
-async def _known(home: Path, url: str, eve: Client) -> None:
-    """With an invitation the first message is none of a stranger, and is acknowledged."""
-    async with open_careful(home, "bob", url) as bob:
-        token = await bob.invite()
-        await until(bob, lambda: token in bob.engine.shelf.identity.published_tokens, "the token at the relay")
-        eve.engine.shelf.save_token(R.Token(bob.account, token))
-        topic = (await eve.pair(bob.account)).topic
-        await eve.conversation(topic).send("you invited me")
-        await wait_for(bob, says("you invited me"), "the message of who was invited")
-        check(bob.conversation(topic).status == Status.ACTIVE, "an invitation made a request")
-        await wait_for(eve, lambda event: isinstance(event, Delivered) and event.topic == topic, "a receipt")
 
 
 # -- recovery ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -27,10 +28,11 @@ from clients.events import (
     Unreadable,
     Voided,
 )
+from clients.files import OnProgress, Progress
 from protocol.messages import compose
-from protocol.messages.chat import Text
+from protocol.messages.chat import Media, Text
 from protocol.messages.rcpt import Delivered as DeliveredBody
-from tests.support.clients import World, open_world
+from tests.support.clients import World, events_of, group_of, open_world
 from tests.support.reporting import scene, take_reports
 
 TOPIC = b"t" * 32
@@ -215,3 +217,77 @@ async def test_a_message_is_reported_by_its_number(autojump_clock: Callable[[], 
         assert [(report.text, len(report.items)) for report in posted] == [("what a nuisance", 1)]
         assert posted[0].items[0].account == anna.account
         assert b"buy this" in posted[0].items[0].content
+
+
+async def test_muting_and_counting_what_is_unread(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice", "bob", "carol")
+        async with open_screen(world, "alice") as alice, open_screen(world, "bob") as bob:
+            await bob.type("/handle bob")
+            await alice.type("/handle alice", "/add bob", "/to bob", "hello", "more")
+            await bob.type("/add alice", "/list")
+            assert "2 unread" in bob.shown
+            await bob.type("/to alice")
+            assert "2 unread: /history 2 shows them" in bob.shown
+            await alice.type("while you look")
+            assert "alice: while you look" in bob.shown
+            await bob.type("/list", "/mute 8h", "/mute", "/mute soon")
+            for part in ("0 unread", "alice is muted 8h", "alice is muted until /unmute", "no span of time"):
+                assert part in bob.shown
+            bob.face._here = None
+            await alice.type("you do not see this")
+            await bob.type("/list")
+            assert "you do not see this" not in bob.shown
+            assert "1 unread, muted" in bob.shown
+            await bob.type("/to alice", "/unmute")
+            await alice.type("but this")
+            assert "alice is not muted any more" in bob.shown
+            assert "but this" in bob.shown
+
+
+async def test_files_on_screen(
+    autojump_clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    media = Media(
+        id=b"f" * 16, name="tea.jpg", mime="image/jpeg", size=5, hash=b"h" * 32, key=b"k" * 32, chunk=65_536,
+        chunks=(b"c" * 32,),
+    )  # fmt: skip
+    half = Progress("tea.jpg", 500, 1000, 2, 1, 0, 0)
+
+    async def fetched(media: Media, to: Path, *, progress: OnProgress) -> Path:
+        await trio.lowlevel.checkpoint()
+        progress(half)
+        progress(half)
+        return to
+
+    async def sent(topic: bytes, path: Path, *, progress: OnProgress, **options: object) -> bytes:
+        progress(half)
+        return await world.clients["alice"].conversation(topic).send(media)
+
+    async with open_world() as world:
+        (alice, _), talk = await group_of(world, "alice", "bob", title="tea")
+        monkeypatch.setattr(world.clients["bob"], "download", fetched)
+        monkeypatch.setattr(alice.files, "send", sent)
+        async with open_screen(world, "alice") as screen, open_screen(world, "bob") as bob:
+            await bob.type("/to tea")
+            await screen.type("/to tea", "/send tea.jpg", "/send")
+            assert screen.shown.count("sending tea.jpg: 50 %") == 1
+            assert "a name is missing" in screen.shown
+            assert "/save 1" in bob.shown
+            message_id = events_of(alice, Received, talk.topic)[-1].id
+            await bob.type(f"/save 1 {tmp_path}/one", f"/save {message_id.hex()} {tmp_path}/two", "/save 2", "/history")
+            for part in ("fetching tea.jpg: 50 %", f"saved: {tmp_path}/one", f"saved: {tmp_path}/two", "no file 2"):
+                assert part in bob.shown
+            assert "/save 2" not in bob.shown
+
+
+async def test_codes_in_a_terminal(autojump_clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clients.cli.lines.for_terminal", lambda code, stream: [f"QR of {code[:14]}"])
+    async with open_world() as world:
+        await world.people("alice", "bob")
+        async with open_screen(world, "alice") as alice, open_screen(world, "bob") as bob:
+            await bob.type("/handle bob")
+            await alice.type("/add bob", "/verify bob", "/invite-link", "/devices")
+            assert "QR of chappe-safety:" in alice.shown
+            assert "QR of chappe-invite:" in alice.shown
+            assert alice.shown.count("QR of") == 2

@@ -8,12 +8,13 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from clients.cli.room import Follower, NotFound, Room, clean, describe, short
+from clients.cli.room import Follower, NotFound, OtherAccount, Room, clean, describe, short, size_text
+from clients.devices.code import invite_text
 from clients.events import Delivered, Joined, Received, Stored
 from protocol.codec import encode_struct, pack_untyped
 from protocol.content import Reference
 from protocol.messages import compose
-from protocol.messages.chat import Reaction, Text
+from protocol.messages.chat import Media, Reaction, Text
 from tests.support.clients import events_of, group_of, open_world
 
 
@@ -102,3 +103,30 @@ async def test_a_follower_says_when_an_event_was_shown() -> None:
         assert not reached
         follower.passed(3)
     assert reached
+
+
+async def test_a_handle_that_leads_to_somebody_else_now(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        alice, bob, eve = await world.people("alice", "bob", "eve")
+        room = Room(alice)
+        await alice.add_contact(bob.account, "bob")
+        await eve.claim_handle("bob")
+        with pytest.raises(OtherAccount, match="than the one that you know"):
+            await room.add("bob")
+        await room.verify("bob")
+        with pytest.raises(OtherAccount, match="than the one that you verified"):
+            await room.add("bob")
+        account, _ = await room.add(invite_text(eve.account, b"t" * 16))
+        assert account == eve.account
+        assert alice.engine.shelf.token_of(eve.account) == b"t" * 16
+
+
+def test_files_and_sizes_in_words() -> None:
+    media = Media(
+        id=b"f" * 16, name="a/b.jpg", mime="image/jpeg", size=2_500_000, hash=b"h" * 32, key=b"k" * 32, chunk=65_536,
+        chunks=(b"c" * 32,),
+    )  # fmt: skip
+    shown = describe(compose(media))
+    assert "2.5 MB" in shown["text"]
+    assert shown["media"]["size"] == 2_500_000
+    assert [size_text(size) for size in (5, 1500, 3_000_000_000)] == ["5 bytes", "1.5 kB", "3000.0 MB"]

@@ -162,3 +162,22 @@ async def test_a_report_by_script(autojump_clock: Callable[[], float], monkeypat
             assert "no evidence" in (await ben.do("report", topic=topic, offset=99))["error"]
             assert "is no reason" in (await ben.do("report", topic=topic, offset=at[1], reason="x"))["error"]
     assert [(report.ground, report.text, len(report.items)) for report in posted] == [(1, "look", 2), (7, "", 1)]
+
+
+async def test_muting_and_reading_by_script(
+    autojump_clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        (_, bob), talk = await group_of(world, "alice", "bob")
+        await bob.conversation(talk.topic).send("news")
+        await world.settle()
+        topic = talk.topic.hex()
+        async with open_desk(world, "alice", monkeypatch) as alice:
+            assert (await alice.do("list"))["conversations"][0]["unread"] == 1
+            assert (await alice.do("read", topic=topic, offset=1))["unread"] == 1
+            assert (await alice.do("read", topic=topic))["unread"] == 0
+            assert (await alice.do("mute", topic=topic))["muted_until_ms"]
+            until_ms = (await alice.do("mute", topic=topic, **{"for": "1h"}))["muted_until_ms"]
+            assert until_ms == world.clock_ms() + 3_600_000
+            await alice.do("unmute", topic=topic)
+            assert (await alice.do("list"))["conversations"][0]["muted_until_ms"] == 0

@@ -23,7 +23,7 @@ def bodies(module: ModuleType) -> dict[str, type[Body]]:
     return {
         body.TYPE: body
         for body in vars(module).values()
-        if isinstance(body, type) and issubclass(body, Body) and body is not Body
+        if isinstance(body, type) and issubclass(body, Body) and hasattr(body, "TYPE")
     }
 
 
