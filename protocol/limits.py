@@ -153,3 +153,11 @@ PROOF_BITS_SOLVED_MAX: Final = 24  # half a minute: clients do not work longer f
 BAN_REASON_CHARS_MAX: Final = 200  # one line in `chappe admin bans`
 BANS_MAX: Final = 100_000  # kept in memory of every relay: about 30 MB
 QUOTA_MAX: Final = 1_000_000_000  # of any bound of a single account
+
+# -- workers ----------------------------------------------------------------------------------------------------------
+SLOTS: Final = 256  # parts of a worker's topics, leased one by one: up to 64 processes still share them evenly
+WORKER_PROCESSES_MAX: Final = 64  # processes of one worker at a time: 4 slots each; a machine has fewer cores
+WORKER_ACCOUNTS_MAX: Final = 256  # workers of one relay at a time: it keeps the topics of each in memory
+WORKER_TOPICS_MAX: Final = 1_000_000  # topics of one worker that a relay keeps in memory: about 150 MB
+RELEASE_MS: Final = 10_000  # a process that is asked to hand slots over writes what it has; then they are taken
+LEASED_TOPICS_MAX: Final = 1024  # subscriptions that one process of a worker has at a time; idle ones make room

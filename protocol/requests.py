@@ -165,6 +165,12 @@ class SetTokens(Params, frozen=True):
     hashes: Annotated[tuple[Key, ...], Meta(max_length=L.CONTACT_TOKENS_MAX)]
 
 
+class ReleaseSlots(Params, frozen=True):
+    """``slots.release``: all of these slots is written; another process of the worker may have them. Result: nil."""
+
+    slots: Annotated[tuple[UInt, ...], Meta(max_length=L.SLOTS)]
+
+
 METHODS: Final[dict[str, type[Params]]] = {
     "devices.publish": PublishList,
     "devices.get": GetLists,
@@ -185,6 +191,7 @@ METHODS: Final[dict[str, type[Params]]] = {
     "recovery.put": PutRecovery,
     "recovery.get": GetRecovery,
     "contacts.tokens": SetTokens,
+    "slots.release": ReleaseSlots,
 }
 
 
@@ -210,4 +217,24 @@ class KeyPackagesLow(Params, frozen=True):
     left: UInt
 
 
-EVENTS: Final[dict[str, type[Params]]] = {"devices": DevicesChanged, "keypackages.low": KeyPackagesLow}
+class SlotsChanged(Params, frozen=True):
+    """EVT ``slots``: what this process of a worker holds from now on, and what it is asked to release."""
+
+    granted: Annotated[tuple[tuple[UInt, UInt], ...], Meta(max_length=L.SLOTS)] = ()  # (slot, token)
+    revoked: Annotated[tuple[UInt, ...], Meta(max_length=L.SLOTS)] = ()  # write, then ``slots.release``
+
+
+class TopicNews(Params, frozen=True):
+    """EVT ``topic``: a topic of a held slot whose frames follow under ``tid``, from offset ``next`` on."""
+
+    tid: UInt
+    topic: Key
+    generation: UInt
+    next: UInt
+    head: UInt
+    fence: UInt
+
+
+EVENTS: Final[dict[str, type[Params]]] = {
+    "devices": DevicesChanged, "keypackages.low": KeyPackagesLow, "slots": SlotsChanged, "topic": TopicNews,
+}  # fmt: skip

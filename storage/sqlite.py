@@ -27,6 +27,7 @@ from storage.engine import Clock, Engine, open_database
 from storage.files import BlobFiles
 from storage.keypackages import SqlKeyPackages
 from storage.lockers import SqlLockers
+from storage.slots import SqlSlots
 from storage.topics import SqlTopics
 
 FILE: Final = "chappe.db"
@@ -50,6 +51,7 @@ class SqliteStore:
     contacts: SqlContacts
     lockers: SqlLockers
     admission: SqlAdmission
+    slots: SqlSlots
     engine: Engine
 
     def statistics(self) -> StoreStatistics:
@@ -82,7 +84,7 @@ async def open_store(
                     blobs = SqlBlobs(engine, BlobFiles(path / BLOBS))
                     yield SqliteStore(
                         SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), blobs,
-                        SqlContacts(engine), SqlLockers(engine), SqlAdmission(engine), engine,
+                        SqlContacts(engine), SqlLockers(engine), SqlAdmission(engine), SqlSlots(engine), engine,
                     )  # fmt: skip
                 finally:
                     engine.stop_nowait()
