@@ -40,3 +40,6 @@ ADMIN_LISTED_MAX: Final = 20_000  # connections in one answer of `who`: as many 
 ANNOUNCE_BYTES_MAX: Final = 4 * 1024 * 1024  # announcements waiting for the broker; beyond it they are dropped
 LOG_TEXT_CHARS_MAX: Final = 300  # of one value in a log line
 KNOCKERS_MAX: Final = 4096  # addresses whose looks into lockers are counted; the one unseen for longest goes first
+LEASE_BEGIN_TOPICS: Final = 64  # topics of a worker begun with one read: a millisecond of work
+LAG_EVERY_MS: Final = 10_000  # between two looks at what workers have not acknowledged: a query over their topics
+WORKER_LABELS_MAX: Final = 32  # workers that the metrics name; all others together are "other"
