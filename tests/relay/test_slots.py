@@ -304,7 +304,7 @@ async def test_idle_topics_make_room(lab: Lab, monkeypatch: pytest.MonkeyPatch) 
 
 
 def person_inbox(process: Process) -> bytes:
-    (news,) = [n for n in process._events("topic", R.TopicNews)]
+    (news,) = process._events("topic", R.TopicNews)
     return bytes(news.topic)
 
 
