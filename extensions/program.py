@@ -47,12 +47,14 @@ def main(worker: Worker, arguments: Sequence[str] | None = None, environment: Ma
     return run_worker(worker, options.relay, options.data.expanduser(), options.key_file)
 
 
-def run_worker(worker: Worker, url: str, data: Path, key_file: Path | None = None) -> int:
-    """Run a worker until a signal ends it; the exit code."""
+def run_worker(
+    worker: Worker, url: str, data: Path, key_file: Path | None = None, *, beside: bool = False
+) -> int:  # fmt: skip
+    """Run a worker until a signal ends it, or (``beside``) standard input does; the exit code."""
     set_up_log()
     try:
         with open_database(worker, data, key_file=key_file) as vault:
-            trio.run(_run, worker, url, vault)
+            trio.run(_run, worker, url, vault, beside)
     except (WorkerError, VaultError) as error:
         print(f"{worker.name}: {error}", file=sys.stderr)
         return EXIT_REFUSED
@@ -61,10 +63,12 @@ def run_worker(worker: Worker, url: str, data: Path, key_file: Path | None = Non
     return 0
 
 
-async def _run(worker: Worker, url: str, vault: WorkerVault) -> None:
+async def _run(worker: Worker, url: str, vault: WorkerVault, beside: bool) -> None:
     stop = trio.Event()
     async with open_tasks() as nursery:
         nursery.start_soon(stop_on_signal, stop, worker.log)
+        if beside:
+            nursery.start_soon(stop_at_end, stop)
         await serve(worker, url, vault, stop)
         nursery.cancel_scope.cancel()
 
@@ -77,6 +81,14 @@ async def stop_on_signal(stop: trio.Event, log: logging.Logger) -> None:
                 raise KeyboardInterrupt
             log.info("stopping: what runs may end; once more ends it at once")
             stop.set()
+
+
+async def stop_at_end(stop: trio.Event) -> None:
+    """Whoever started this process is gone: so is the other end of its standard input."""
+    async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stream:
+        async for _ in stream:
+            pass
+    stop.set()
 
 
 class _UtcFormatter(logging.Formatter):

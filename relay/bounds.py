@@ -43,3 +43,7 @@ KNOCKERS_MAX: Final = 4096  # addresses whose looks into lockers are counted; th
 LEASE_BEGIN_TOPICS: Final = 64  # topics of a worker begun with one read: a millisecond of work
 LAG_EVERY_MS: Final = 10_000  # between two looks at what workers have not acknowledged: a query over their topics
 WORKER_LABELS_MAX: Final = 32  # workers that the metrics name; all others together are "other"
+WORKER_RESTARTS_MAX: Final = 5  # deaths of a worker beside the relay, within the time below, until it stays down
+WORKER_RESTARTS_S: Final = 60.0  # one that dies less often is worth starting again
+WORKER_BACK_OFF_S: Final = 0.5  # before it is started again
+WORKER_STOP_S: Final = 8.0  # to finish what it does when the relay ends: with the draining below a supervisor's limit
