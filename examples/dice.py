@@ -27,11 +27,11 @@ COUNT = "INSERT INTO rolls VALUES (?, 1) ON CONFLICT DO UPDATE SET count = count
 
 @worker.on(Request)
 async def roll(job: Job[Request]) -> None:
-    wanted = msgspec.msgpack.decode(job.body.params, type=dict[str, float])
+    wanted = msgspec.msgpack.decode(job.body.params, type=dict[str, int])
     worker.log.info("rolling for %s", job.key.hex())
-    await trio.sleep(wanted.get("seconds", 0))  # they roll for a while
+    await trio.sleep(wanted.get("ms", 0) / 1000)  # they roll for a while
     job.execute(COUNT, job.account)
-    eyes = random.Random(job.key).randint(1, int(wanted["sides"]))  # the same however often this job is run
+    eyes = random.Random(job.key).randint(1, wanted["sides"])  # the same however often this job is run
     await job.reply(Reply(result=msgspec.Raw(msgspec.msgpack.encode(eyes))))
 
 

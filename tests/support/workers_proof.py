@@ -99,7 +99,7 @@ async def find(client: Client, handle: str) -> bytes:
             await trio.sleep(0.1)
 
 
-def request(**params: float) -> Request:
+def request(**params: int) -> Request:
     """Ask the dice."""
     return Request(method="roll", params=msgspec.Raw(msgspec.msgpack.encode(params)))
 
@@ -149,7 +149,7 @@ async def b8_worker_dies(seed: int, jobs: int = 8) -> dict[str, Any]:
                 talk = alice.conversation(topic)
                 ids = [await talk.send(request(sides=6)) for _ in range(jobs)]
                 await answered(alice, topic, ids)
-                slow = await talk.send(request(sides=6, seconds=1 + chance.random()))
+                slow = await talk.send(request(sides=6, ms=1000 + chance.randrange(1000)))
                 ids += [slow, *[await talk.send(request(sides=6)) for _ in range(jobs)]]
                 both = {first: second, second: first}
                 busy = await _who_is_at(list(both), jobs + 1)
@@ -310,7 +310,7 @@ async def never_answers(seed: int) -> dict[str, Any]:
         ):
             account = await find(alice, "dice")
             stuck, free = (await alice.pair(account)).topic, (await bob.pair(account)).topic
-            await alice.conversation(stuck).send(request(sides=6, seconds=100_000))
+            await alice.conversation(stuck).send(request(sides=6, ms=100_000_000))
             await dice.until("rolling for")
             behind = await alice.conversation(stuck).send(request(sides=6))
             began = trio.current_time()
