@@ -60,10 +60,14 @@ class WorkerKeeper(Keeper):
         self.engine.restart()
 
     def _start_tasks(self, nursery: trio.Nursery, link: Link, packages: int) -> None:
-        nursery.start_soon(self._upkeep, link, packages)
+        nursery.start_soon(self._show_up, link, packages)
         nursery.start_soon(self._work_inbox, link)
-        nursery.start_soon(self._take_handle, link)
         self._ask_slots(link)
+
+    async def _show_up(self, link: Link, packages: int) -> None:
+        """Be found only when there are key packages to be added with."""
+        await self._upkeep(link, packages)
+        await self._take_handle(link)
 
     async def _take_handle(self, link: Link) -> None:
         identity = self.engine.shelf.identity

@@ -136,6 +136,8 @@ class Runner:
             if error is None:
                 self._handled += 1
                 effects.commit([item])
+                if effects.writes:  # the next job of this conversation reads what this one wrote
+                    await self._engine.shelf.journal.flushed()
             else:
                 self._give_up(waiting, item, handler.__name__, error)
         return True
