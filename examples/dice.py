@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from extensions.jobs import Job
+from extensions.program import run
 from extensions.worker import Worker
 from protocol.messages.ext import Reply, Request
 
@@ -36,4 +37,4 @@ async def roll(job: Job[Request]) -> None:
 
 
 if __name__ == "__main__":
-    worker.run()
+    run(worker)

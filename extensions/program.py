@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import trio
 
@@ -45,6 +45,11 @@ def main(worker: Worker, arguments: Sequence[str] | None = None, environment: Ma
     """Run a worker by its command line; the exit code."""
     options = parser_of(worker, os.environ if environment is None else environment).parse_args(arguments)
     return run_worker(worker, options.relay, options.data.expanduser(), options.key_file)
+
+
+def run(worker: Worker, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a worker as a program of its own: ``python worker.py --relay URL --data DIR``. Ends the process."""
+    raise SystemExit(main(worker, arguments))
 
 
 def run_worker(

@@ -9,7 +9,7 @@
         await job.reply(Reply(result=…))
 
     if __name__ == "__main__":
-        worker.run()
+        run(worker)  # extensions.program
 """
 
 from __future__ import annotations
@@ -127,9 +127,3 @@ class Worker:
         if self.take is not None:
             return isinstance(body, Body) and body.TYPE in self.consumes
         return type(body) in self.handlers
-
-    def run(self, arguments: Sequence[str] | None = None) -> None:
-        """Run as a program: ``python worker.py --relay URL --data DIR``. Ends the process."""
-        from extensions.program import main
-
-        raise SystemExit(main(self, arguments))

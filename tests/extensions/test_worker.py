@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from extensions import program
 from extensions.errors import WorkerError
 from extensions.jobs import Batch, Job
 from extensions.worker import Worker
@@ -63,10 +62,3 @@ def test_types() -> None:
         worker.on(Request)(handler)
     with pytest.raises(WorkerError, match="already"):
         worker.taker(take)
-
-
-def test_it_runs_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "main", lambda worker, arguments: 7)
-    with pytest.raises(SystemExit) as end:
-        make().run([])
-    assert end.value.code == 7

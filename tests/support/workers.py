@@ -156,9 +156,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(home: Path) -> AsyncIterator[Stage]:
-    """A relay in memory; everything on it ends with the block."""
-    async with open_relay() as relay, trio.open_nursery() as nursery, AsyncExitStack() as stack:
+async def open_stage(home: Path, relay: TestRelay | None = None) -> AsyncIterator[Stage]:
+    """A relay in memory, or the one given; everything on it ends with the block."""
+    if relay is None:
+        async with open_relay() as own, open_stage(home, own) as stage:
+            yield stage
+        return
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
         yield Stage(relay, home, nursery, stack)
         nursery.cancel_scope.cancel()
 

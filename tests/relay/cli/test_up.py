@@ -67,9 +67,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Settings of relays that would have run."""
     found: list[Settings] = []
 
-    def run(target: object, settings: Settings, ready: Callable[[Running], None]) -> None:
+    def run(target: object, settings: Settings, ready: Callable[[Running], None], beside: list[str]) -> None:
         found.append(settings)
-        ready(Running(None, "ws://h:1/ws", "http://h:2", Path("d")))  # type: ignore[arg-type]
+        workers = Workers(beside, "ws://h:1/ws", Path("d"))
+        ready(Running(None, "ws://h:1/ws", "http://h:2", Path("d"), workers))  # type: ignore[arg-type]
 
     monkeypatch.setattr("trio.run", run)
     monkeypatch.setattr("os.environ", {"CHAPPE_RELAY_HOST": "127.0.0.2"})
