@@ -185,3 +185,11 @@ LEDGER_NAME_CHARS_MAX: Final = 24  # credits of an operator's own: a label that 
 LEDGER_EXPONENT_MAX: Final = 8  # ISO 4217 ends at 4; with 8 a ledger still counts to 90 million units
 LEDGER_CHAIN_MAX: Final = 100  # linked operations: a red packet for a group of 100
 LEDGER_PENDING_MS_MAX: Final = 366 * 86_400_000  # money is held for at most a year
+
+# -- workers ----------------------------------------------------------------------------------------------------------
+SLOTS: Final = 256  # parts of a worker's topics, leased one by one: up to 64 processes still share them evenly
+WORKER_PROCESSES_MAX: Final = 64  # processes of one worker at a time: 4 slots each; a machine has fewer cores
+WORKER_ACCOUNTS_MAX: Final = 256  # workers of one relay at a time: it keeps the topics of each in memory
+WORKER_TOPICS_MAX: Final = 1_000_000  # topics of one worker that a relay keeps in memory: about 150 MB
+RELEASE_MS: Final = 10_000  # a process that is asked to hand slots over writes what it has; then they are taken
+LEASED_TOPICS_MAX: Final = 1024  # subscriptions that one process of a worker has at a time; idle ones make room

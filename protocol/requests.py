@@ -179,6 +179,12 @@ class PostReport(Params, frozen=True):
     sealed: Annotated[bytes, Meta(max_length=L.REPORT_BYTES_MAX)]
 
 
+class ReleaseSlots(Params, frozen=True):
+    """``slots.release``: all of these slots is written; another process of the worker may have them. Result: nil."""
+
+    slots: Annotated[tuple[UInt, ...], Meta(max_length=L.SLOTS)]
+
+
 METHODS: Final[dict[str, type[Params]]] = {
     "devices.publish": PublishList,
     "devices.get": GetLists,
@@ -201,6 +207,7 @@ METHODS: Final[dict[str, type[Params]]] = {
     "contacts.tokens": SetTokens,
     "reports.key": GetReportKey,
     "reports.post": PostReport,
+    "slots.release": ReleaseSlots,
 }
 
 
@@ -226,4 +233,24 @@ class KeyPackagesLow(Params, frozen=True):
     left: UInt
 
 
-EVENTS: Final[dict[str, type[Params]]] = {"devices": DevicesChanged, "keypackages.low": KeyPackagesLow}
+class SlotsChanged(Params, frozen=True):
+    """EVT ``slots``: what this process of a worker holds from now on, and what it is asked to release."""
+
+    granted: Annotated[tuple[tuple[UInt, UInt], ...], Meta(max_length=L.SLOTS)] = ()  # (slot, token)
+    revoked: Annotated[tuple[UInt, ...], Meta(max_length=L.SLOTS)] = ()  # write, then ``slots.release``
+
+
+class TopicNews(Params, frozen=True):
+    """EVT ``topic``: a topic of a held slot whose frames follow under ``tid``, from offset ``next`` on."""
+
+    tid: UInt
+    topic: Key
+    generation: UInt
+    next: UInt
+    head: UInt
+    fence: UInt
+
+
+EVENTS: Final[dict[str, type[Params]]] = {
+    "devices": DevicesChanged, "keypackages.low": KeyPackagesLow, "slots": SlotsChanged, "topic": TopicNews,
+}  # fmt: skip

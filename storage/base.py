@@ -24,6 +24,7 @@ from protocol.ids import TopicKind
 from protocol.limits import KEY_PACKAGES_MAX
 from storage.casework import Reports
 from storage.decisions import Admission
+from storage.leases import Slots
 
 
 # -- what the relay asks ----------------------------------------------------------------------------------------------
@@ -60,6 +61,7 @@ class Append:
     welcomes: tuple[WelcomePost, ...] = ()
     blobs: tuple[bytes, ...] = ()
     token: bytes | None = None  # INBOX: of a contact of its owner
+    lease: int | None = None  # token of the topic's slot, where a process of a worker sends
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +276,10 @@ class Accounts(Protocol):
 
     async def get(self, accounts: Sequence[bytes]) -> list[Account | None]: ...
 
-    async def login(self, account: bytes, device: bytes, number: int = 0) -> Login | Refused:
-        """Record a login of a listed device under the number that it gave its CONNECT (see ``logins``)."""
+    async def login(self, account: bytes, device: bytes, number: int = 0, *, shared: bool = False) -> Login | Refused:
+        """Record a login of a listed device under the number that it gave its CONNECT (see ``logins``).
+
+        ``shared``: by one of several processes of a worker, which supersede each other slot by slot instead."""
         ...
 
     async def claim_handle(self, account: bytes, handle: str) -> Refused | None: ...
@@ -387,5 +391,8 @@ class Store(Protocol):
 
     @property
     def reports(self) -> Reports: ...
+
+    @property
+    def slots(self) -> Slots: ...
 
     def statistics(self) -> StoreStatistics: ...
