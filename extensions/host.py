@@ -25,6 +25,7 @@ from extensions import bounds as B
 from extensions.engine import WorkerEngine
 from extensions.errors import Fenced, WorkerError
 from extensions.items import Items
+from extensions.jobs import Effects
 from extensions.keeper import WorkerKeeper
 from extensions.manifest import signed_manifest
 from extensions.rows import ORDERS, Order
@@ -81,6 +82,7 @@ class Process:
         self.keeper.granted, self.keeper.parting = self._granted, self._parting
         self.keeper.overloaded = lambda: len(self.items) > B.ITEMS_MAX
         self.keeper.handle_taken = lambda text: worker.log.error("the handle %r is not ours: %s", worker.handle, text)
+        self._companions: trio.Nursery | None = None
         self._wrote = trio.Event()  # set, and replaced, after each transaction
         self.engine.shelf.journal.written = self._written
 
@@ -97,6 +99,10 @@ class Process:
 
     def _granted(self, slots: Collection[int]) -> None:
         self.items.load(slots)
+        companion, nursery = self.worker.companion, self._companions
+        if companion is not None and nursery is not None:
+            self._companions = None
+            nursery.start_soon(companion, self)
         self.worker.log.info("%d slots granted; %d jobs wait", len(slots), len(self.items))
 
     def _parting(self, slots: Collection[int]) -> None:
@@ -122,12 +128,17 @@ class Process:
         if isinstance(notice, Connected):
             self.worker.log.info("connected to %s", notice.url)
 
+    def effects(self) -> Effects:
+        """For a companion: what it is to say and write; ``commit(())`` it, then wait for the journal."""
+        return Effects(self.engine, self.engine.shelf, self.items)
+
     # -- running -------------------------------------------------------------------------------------------------------
     async def run(self, stop: trio.Event) -> None:
         """One connection; returns after ``stop``, else raises what ended it."""
         vault = self.engine.shelf.vault
         try:
             async with open_tasks((LinkDown,)) as nursery:
+                self._companions = nursery
                 nursery.start_soon(self.runner.run)
                 nursery.start_soon(self._obey)
                 nursery.start_soon(self._stop, stop, nursery.cancel_scope)

@@ -144,6 +144,11 @@ class Batch(_Writer):
         self.is_committed = False
         self._flush = flush
 
+    @property
+    def engine(self) -> Engine:
+        """The client of the process that takes it."""
+        return self._effects.engine
+
     def reply(self, job: Job[Any], body: Body) -> None:
         """Answer one of the jobs."""
         self._effects.say(job.topic, body, job.id)

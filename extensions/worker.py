@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from extensions import bounds as B
 from extensions.errors import WorkerError
@@ -25,9 +25,13 @@ from extensions.jobs import Batch, Job
 from protocol.messages import REGISTRY, Body
 from protocol.messages.ext import Manifest
 
+if TYPE_CHECKING:
+    from extensions.host import Process
+
 T = TypeVar("T", bound=Body)
 Handler = Callable[[Job[T]], Awaitable[None]]
 Taker = Callable[[Batch], Awaitable[None]]
+Companion = Callable[["Process"], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Worker:
         self.log = logging.getLogger(f"chappe.worker.{name}")
         self.handlers: dict[type[Body], Handler[Any]] = {}
         self.take: Taker | None = None
+        self.companion: Companion | None = None  # runs beside the handlers as long as a process holds slots
 
     def __repr__(self) -> str:
         return f"Worker({self.name!r})"
@@ -121,6 +126,15 @@ class Worker:
             raise WorkerError(f"{self.name} has handlers already; a taker takes everything")
         self.take = take
         return take
+
+    def beside(self, companion: Companion) -> Companion:
+        """Decorator: what runs beside the handlers, from a process's first slots until its connection ends.
+
+        It is cancelled then, and begun anew with the next process: what it holds in memory goes with it. What it raises
+        ends the process. It may say and write with ``process.effects()``.
+        """
+        self.companion = companion
+        return companion
 
     def consumed(self, body: object) -> bool:
         """Whether a message is for this worker."""

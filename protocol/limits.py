@@ -185,6 +185,15 @@ LEDGER_NAME_CHARS_MAX: Final = 24  # credits of an operator's own: a label that 
 LEDGER_EXPONENT_MAX: Final = 8  # ISO 4217 ends at 4; with 8 a ledger still counts to 90 million units
 LEDGER_CHAIN_MAX: Final = 100  # linked operations: a red packet for a group of 100
 LEDGER_PENDING_MS_MAX: Final = 366 * 86_400_000  # money is held for at most a year
+PAY_WINDOW_MS_MAX: Final = 7 * 86_400_000  # an authorization lives at most a week: a phone may be off for a holiday
+PAY_WINDOW_MS: Final = 86_400_000  # and usually a day: what is not settled by then must not surprise anybody
+PAY_CLAIM_MS: Final = 14 * 86_400_000  # money waits two weeks for somebody who opens a wallet
+PAY_REQUEST_MS: Final = 30 * 86_400_000  # a request can be paid for a month
+PAY_MEMO_CHARS_MAX: Final = 140  # what a payment is for: a line on a screen
+PAY_ITEMS_MAX: Final = 50  # lines of a request: a long bill
+PAY_BLOB_BYTES_MAX: Final = 8192  # a request of 50 lines, or a receipt with 53 hashes
+PAY_LEDGERS_MAX: Final = 64  # currencies of one wallet
+PAY_ENTRIES_MAX: Final = 100  # lines of history in one answer: two screens, 15 KB
 
 # -- workers ----------------------------------------------------------------------------------------------------------
 SLOTS: Final = 256  # parts of a worker's topics, leased one by one: up to 64 processes still share them evenly

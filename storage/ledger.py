@@ -142,6 +142,18 @@ class SqliteLedger:
         """How far a source has been read."""
         return await self._scalar("SELECT cursor FROM ledger_cursors WHERE source = ?", (source,))
 
+    async def cursors(self, sources: Collection[bytes]) -> dict[bytes, bytes]:
+        """The same of many."""
+        text = "SELECT source, cursor FROM ledger_cursors WHERE source IN ({})"
+        found = await self._engine.read(lambda connection: list(sql.select_in(connection, text, sources)))
+        return {source: cursor for source, cursor in found}
+
+    async def records(self, ids: Collection[bytes]) -> list[JournalRow]:
+        """The lines of these ids."""
+        text = f"{_JOURNAL} WHERE id IN ({{}})"
+        found = await self._engine.read(lambda connection: list(sql.select_in(connection, text, ids)))
+        return [JournalRow(*row) for row in found]
+
     async def outbox(self, after: int, limit: int) -> list[Waiting]:
         """What waits to be sent."""
         text = "SELECT n, id, destination, body FROM ledger_outbox WHERE n > ? ORDER BY n LIMIT ?"

@@ -154,6 +154,14 @@ class Ledger(Protocol):
         """How far a source has been read."""
         ...
 
+    async def cursors(self, sources: Collection[bytes]) -> dict[bytes, bytes]:
+        """The same of many; what is not known is not in it."""
+        ...
+
+    async def records(self, ids: Collection[bytes]) -> list[JournalRow]:
+        """The lines of these ids, those that there are, in any order."""
+        ...
+
     async def outbox(self, after: int, limit: int) -> list[Waiting]:
         """What waits to be sent, from behind number ``after``."""
         ...

@@ -104,6 +104,16 @@ class MemoryLedger:
         await trio.lowlevel.checkpoint()
         return self._cursors.get(source)
 
+    async def cursors(self, sources: Collection[bytes]) -> dict[bytes, bytes]:
+        """The same of many."""
+        await trio.lowlevel.checkpoint()
+        return {source: self._cursors[source] for source in sources if source in self._cursors}
+
+    async def records(self, ids: Collection[bytes]) -> list[JournalRow]:
+        """The lines of these ids."""
+        await trio.lowlevel.checkpoint()
+        return [self._by_id[id_] for id_ in ids if id_ in self._by_id]
+
     async def outbox(self, after: int, limit: int) -> list[Waiting]:
         """What waits to be sent."""
         await trio.lowlevel.checkpoint()

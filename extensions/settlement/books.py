@@ -22,10 +22,11 @@ import trio
 from extensions.settlement import bounds
 from extensions.settlement.apply import Results
 from extensions.settlement.codes import Code
-from extensions.settlement.commit import Changed, Expired, Log, Outbox, Preparation, Prepared, Submission, Wanted
-from extensions.settlement.operations import Chain, Operation, Result
+from extensions.settlement.commit import Changed, Expired, Log, Notes, Outbox, Preparation, Prepared, Submission, Wanted
+from extensions.settlement.operations import Chain, Operation, Record, Result, decode_record
+from extensions.settlement.proofs import BLOCK_LEVEL, prove_many
 from extensions.settlement.restart import BooksBroken, load
-from extensions.settlement.state import Account, State, duplicate
+from extensions.settlement.state import Account, Held, State, duplicate
 from protocol.receipts import (
     Frontier,
     Receipt,
@@ -35,7 +36,7 @@ from protocol.receipts import (
     receipt_salt,
 )
 from storage.base import StoreAway
-from storage.ledger_base import Fenced, Head, Ledger, Rejected, Waiting
+from storage.ledger_base import Fenced, Head, JournalRow, Ledger, Rejected, Waiting
 
 _log: Final = logging.getLogger("chappe.settlement")
 
@@ -85,13 +86,14 @@ class Books:
 
     # -- for the worker ------------------------------------------------------------------------------------------------
     async def submit(
-        self, *items: Operation | Chain, cursor: tuple[bytes, bytes] | None = None, outbox: Outbox | None = None
-    ) -> list[Results]:
+        self, *items: Operation | Chain, cursor: tuple[bytes, bytes] | None = None, outbox: Outbox | None = None,
+        notes: Notes | None = None,
+    ) -> list[Results]:  # fmt: skip
         """Decide operations (a tuple of them is a linked chain: all or nothing); results by item, when durable.
 
-        ``cursor``: (source, how far it is read) and ``outbox(results)``: what is to be sent; both go into the same
-        transaction. ``outbox`` runs in the writer's thread, perhaps more than once: it must be pure. With no items,
-        only what is due expires. Waits while the queue is full.
+        ``cursor``: (source, how far it is read), ``outbox(results)``: what is to be sent, ``notes(results)``: further
+        cursors; all go into the same transaction. ``outbox`` and ``notes`` run in the writer's thread, perhaps more than
+        once: they must be pure. With no items, only what is due expires. Waits while the queue is full.
 
         Raises ``Fenced``: stop this process. ``StoreAway``: not done; the same ids may be tried again. Cancelled: the
         outcome is unknown; ask again with the same ids. ``ValueError``: more than one batch can hold.
@@ -103,7 +105,7 @@ class Books:
         while self._queued + size > bounds.QUEUE_OPERATIONS_MAX and self._closed is None:
             await self._room.park()
         self._check_open()
-        waiting = _Waiting(Submission(chains, cursor, outbox), size)
+        waiting = _Waiting(Submission(chains, cursor, outbox, notes), size)
         self._queue.append(waiting)
         self._queued += size
         self._work.set()
@@ -127,6 +129,41 @@ class Books:
         """How far a source was read with what is durable."""
         return await self._ledger.cursor(source)
 
+    async def cursors(self, sources: Collection[bytes]) -> dict[bytes, bytes]:
+        """The same of many; what is not known is not in it."""
+        return await self._ledger.cursors(sources)
+
+    async def records(self, ids: Collection[bytes]) -> dict[bytes, Record]:
+        """What is recorded under ids, as of the last commit."""
+        rows = await self._ledger.records(ids)
+        return {row.id: decode_record(row.body) for row in rows if row.id is not None}
+
+    def exponent(self, ledger: str) -> int | None:
+        """The exponent of a ledger; None: it is not open."""
+        return self._state.ledgers.get(ledger)
+
+    def ledgers(self) -> dict[str, int]:
+        """All ledgers with their exponents."""
+        return dict(self._state.ledgers)
+
+    def held_for(self, ledger: str, credit: bytes) -> list[Held]:
+        """Open pendings for an account, the earliest first."""
+        found = [held for held in self._state.pendings.values() if held.credit == credit and held.ledger == ledger]
+        return sorted(found, key=lambda held: held.sequence)
+
+    def held(self, id_: bytes) -> Held | None:
+        """An open pending."""
+        return self._state.pendings.get(id_)
+
+    @property
+    def sequence(self) -> int:
+        """How many records there are."""
+        return self._state.sequence
+
+    async def journal(self, after: int, limit: int) -> list[JournalRow]:
+        """Lines that are durable, from behind ``after``."""
+        return await self._ledger.journal(after, limit)
+
     async def outbox(self, after: int, limit: int) -> list[Waiting]:
         """What is to be sent, in the order of commits, from behind number ``after``; it stays until acknowledged."""
         return await self._ledger.outbox(after, limit)
@@ -145,6 +182,27 @@ class Books:
         index = sequence - 1
         proof = await self._ledger.tree(lambda node: inclusion_proof(index, size, node))
         return Receipt(rows[0].body, receipt_salt(self._log.secret, index), index, tuple(proof), checkpoint)
+
+    async def receipts(self, sequences: Sequence[int]) -> dict[int, Receipt]:
+        """Receipts of many records, all proved against the last checkpoint; faster than one by one."""
+        size = self._state.sequence
+        wanted = sorted({sequence for sequence in sequences if 0 < sequence <= size})
+        checkpoint = await self._ledger.checkpoint(size)
+        if not wanted or checkpoint is None:
+            return {}
+        rows: dict[int, JournalRow] = {}
+        for block in sorted({(sequence - 1) >> BLOCK_LEVEL for sequence in wanted}):
+            start = block << BLOCK_LEVEL
+            page = await self._ledger.journal(start, min(1 << BLOCK_LEVEL, size - start))
+            rows.update((row.sequence, row) for row in page)
+        leaves = {sequence - 1: row.leaf for sequence, row in rows.items()}
+        indices = [sequence - 1 for sequence in wanted]
+        proofs = await self._ledger.tree(lambda node: prove_many(indices, size, node, leaves))
+        salts = {sequence: receipt_salt(self._log.secret, sequence - 1) for sequence in wanted}
+        return {
+            sequence: Receipt(rows[sequence].body, salts[sequence], sequence - 1, tuple(proof), checkpoint)
+            for sequence, proof in zip(wanted, proofs, strict=True)
+        }
 
     async def consistency(self, old: int) -> tuple[bytes, list[bytes]]:
         """(last checkpoint, proof that the log of ``old`` > 0 records is a prefix of it). Raises ``ValueError``."""
@@ -169,6 +227,14 @@ class Books:
         own = await self._ledger.checkpoint(theirs.size)
         if own is not None and open_checkpoint(own, self._log.key.public, self._log.name).root != theirs.root:
             raise BooksBroken(f"the books differ from a signed checkpoint within the first {theirs.size} records")
+
+    async def checkpoint(self) -> bytes:
+        """The last signed checkpoint; empty before the first record."""
+        return await self._ledger.checkpoint() or b""
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether a pending waits to expire."""
+        return bool(self._state.due(now_ms))
 
     def statistics(self) -> BooksStatistics:
         """Queue and commit figures."""

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 _log: Final = logging.getLogger("chappe.settlement")
 Outbox = Callable[[list[Results]], Sequence[Outgoing]]
+Notes = Callable[[list[Results]], Sequence[tuple[bytes, bytes]]]
 Expired = Callable[[Record, Held], Sequence[Outgoing]]
 _held_bytes: Final = msgspec.msgpack.Encoder().encode
 
@@ -48,6 +49,15 @@ class Submission:
     chains: tuple[tuple[object, ...], ...]
     cursor: tuple[bytes, bytes] | None = None
     outbox: Outbox | None = None
+    notes: Notes | None = None  # further cursors, once the results are known
+
+
+@dataclass(slots=True)
+class Said:
+    """What decided submissions want written beside the journal."""
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    cursors: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -121,19 +131,19 @@ class Preparation:
         past.add(map(decode_record, facts.known))
         past.add(map(decode_record, facts.ended))
         overlay = begin(self.state, now_ms, bounds.EXPIRIES_MAX)
-        outgoing = self._expiries(overlay)
+        said = Said(self._expiries(overlay))
         results: list[list[Results]] = []
         isolated = 0
         postponed = len(overlay.journal) >= bounds.EXPIRIES_MAX
         if not postponed:
             try:
-                results = [_decided(overlay, past, submission, outgoing) for submission in self.submissions]
+                results = [_decided(overlay, past, submission, said) for submission in self.submissions]
             except Exception:  # noqa: BLE001
                 # Whatever it is: from the beginning, and only who causes it gets nothing.
                 overlay = begin(self.state, now_ms, bounds.EXPIRIES_MAX)
-                outgoing = self._expiries(overlay)
-                results, isolated = self._one_by_one(overlay, past, outgoing)
-        batch, frontier = self._written(overlay, outgoing, postponed)
+                said = Said(self._expiries(overlay))
+                results, isolated = self._one_by_one(overlay, past, said)
+        batch, frontier = self._written(overlay, said, postponed)
         self.prepared = Prepared(overlay, frontier, results, batch, isolated, len(facts.known), postponed)
         return batch
 
@@ -147,7 +157,7 @@ class Preparation:
             outgoing += _guarded(partial(self.expired, record, held)) or ()
         return outgoing
 
-    def _one_by_one(self, overlay: Overlay, past: Past, outgoing: list[Outgoing]) -> tuple[list[list[Results]], int]:
+    def _one_by_one(self, overlay: Overlay, past: Past, said: Said) -> tuple[list[list[Results]], int]:
         """Decide again; a chain that raises is INTERNAL, a submission whose outbox raises is undone altogether."""
         every, isolated = [], 0
         for submission in self.submissions:
@@ -161,17 +171,18 @@ class Preparation:
                 else:
                     child.absorb(grandchild)
                     results.append(result)
-            said = () if submission.outbox is None else _guarded(partial(submission.outbox, results))
-            if said is None:
+            spoken = _guarded(partial(_spoken, submission, results))
+            if spoken is None:
                 isolated += 1
                 results = [_internal(chain) for chain in submission.chains]
             else:
                 overlay.absorb(child)
-                outgoing += said
+                said.outgoing += spoken.outgoing
+                said.cursors += spoken.cursors
             every.append(results)
         return every, isolated
 
-    def _written(self, overlay: Overlay, outgoing: list[Outgoing], postponed: bool) -> tuple[Batch, Frontier]:
+    def _written(self, overlay: Overlay, said: Said, postponed: bool) -> tuple[Batch, Frontier]:
         frontier, secret = self.frontier.copy(), self.log.secret
         rows: list[JournalRow] = []
         nodes: list[tuple[int, int, bytes]] = []
@@ -184,11 +195,11 @@ class Preparation:
         if rows:
             state = Checkpoint(self.log.name, frontier.size, frontier.root(), overlay.time_ms, self.epoch)
             checkpoint = sign_checkpoint(state, self.log.key)
-        cursors = () if postponed else tuple(s.cursor for s in self.submissions if s.cursor is not None)
+        cursors = [] if postponed else [s.cursor for s in self.submissions if s.cursor is not None] + said.cursors
         snapshot = None
         if overlay.sequence - self.snapshot >= self.snapshot_every:
             snapshot = _snapshot(self.state, overlay, self.changed)
-        return Batch(overlay.time_ms, rows, outgoing, cursors, nodes, checkpoint, snapshot), frontier
+        return Batch(overlay.time_ms, rows, said.outgoing, cursors, nodes, checkpoint, snapshot), frontier
 
 
 def _guarded(work: Callable[[], T]) -> T | None:
@@ -200,10 +211,17 @@ def _guarded(work: Callable[[], T]) -> T | None:
         return None
 
 
-def _decided(overlay: Overlay, past: Past, submission: Submission, outgoing: list[Outgoing]) -> list[Results]:
+def _spoken(submission: Submission, results: list[Results]) -> Said:
+    outgoing = [] if submission.outbox is None else list(submission.outbox(results))
+    return Said(outgoing, [] if submission.notes is None else list(submission.notes(results)))
+
+
+def _decided(overlay: Overlay, past: Past, submission: Submission, said: Said) -> list[Results]:
     results = [decide(overlay, past, chain) for chain in submission.chains]
-    if submission.outbox is not None:
-        outgoing += submission.outbox(results)
+    if submission.outbox is not None or submission.notes is not None:
+        spoken = _spoken(submission, results)
+        said.outgoing += spoken.outgoing
+        said.cursors += spoken.cursors
     return results
 
 

@@ -65,6 +65,15 @@ async def test_a_batch_is_there_as_a_whole(ledger: Ledger) -> None:
     assert await ledger.checkpoint(2) is None
 
 
+async def test_many_cursors_and_lines_at_once(ledger: Ledger) -> None:
+    await ledger.take_over()
+    await write(ledger, Batch(1, [row(1), row(2)], cursors=[(b"a", b"1"), (b"b", b"2")]))
+    assert await ledger.cursors([b"a", b"b", b"c"]) == {b"a": b"1", b"b": b"2"}
+    assert await ledger.records([b"id2", b"nobody"]) == [row(2)]
+    assert await ledger.cursors([]) == {}
+    assert await ledger.records([]) == []
+
+
 async def test_the_decision_is_given_what_the_journal_knows(ledger: Ledger) -> None:
     await ledger.take_over()
     await write(ledger, Batch(1, [row(1), row(2, id=None, ends=b"p")]))
