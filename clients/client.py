@@ -41,6 +41,7 @@ from clients.records import Status
 from clients.reports import Reporter
 from clients.tasks import open_tasks
 from clients.vault import Vault
+from clients.wallet import Wallet
 from protocol.frames import Role
 from protocol.identity import DeviceList, open_signed, safety_number
 from protocol.ids import Entropy, TopicKind, group_topic, pair_topic
@@ -106,6 +107,7 @@ class Client:
         self.reporter = Reporter(
             self.engine.shelf, self.engine.receiver.evidence, self.engine.directory, self.wait_connected
         )  # fmt: skip
+        self.wallet = Wallet(self.engine, self._pair_topic, self.find, self._check_keys)
         self._keeper.invite = invite
         self.news = trio.Event()  # set, and replaced, whenever something was told
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
@@ -313,6 +315,9 @@ class Client:
     ) -> int:  # fmt: skip
         """Report somebody's message to the operator, who can then prove who said it; see ``Reporter.report``."""
         return await self.reporter.report(topic, offset, ground, text, attach)
+
+    async def _pair_topic(self, account: bytes) -> bytes:
+        return (await self.pair(account)).topic
 
     def _check_keys(self, topic: bytes) -> None:
         self.conversation(topic).check_keys()

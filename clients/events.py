@@ -118,9 +118,15 @@ class KeyChanged(Event, frozen=True, kw_only=True):
     text: str
 
 
+class Alarm(Event, frozen=True, kw_only=True):
+    """A worker was caught at something that it must not do; ``topic`` is the conversation with it."""
+
+    text: str
+
+
 AnyEvent: TypeAlias = (
     Received | Stored | Delivered | Failed | Joined | Changed | Removed | Voided | Unreadable | Missing | Forked
-    | Locked | KeyChanged
+    | Locked | KeyChanged | Alarm
 )  # fmt: skip
 _decoder: Final = msgspec.msgpack.Decoder(AnyEvent)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
-from clients.events import AnyEvent, AnyNotice, Forked
+from clients.events import AnyEvent, AnyNotice, Forked, Received
 from clients.vault import Batch, Vault
 
 
@@ -43,6 +43,7 @@ class Journal:
         self._commits = 0
         self._diverted: tuple[bytes, Callable[[AnyEvent], None]] | None = None
         self._flushed = trio.Event()
+        self.received: Callable[[Received], None] = lambda event: None  # a message came: in this transaction
 
     # -- what the engine notes -----------------------------------------------------------------------------------------
     def put(self, place: str, name: bytes, value: msgspec.Struct | bytes | None) -> None:
@@ -60,6 +61,8 @@ class Journal:
         """Tell the application after the commit; a durable event gets its number and is written."""
         if self._is_diverted(event):
             return
+        if isinstance(event, Received):
+            self.received(event)
         if isinstance(event, AnyEvent):
             self._seq += 1
             event = msgspec.structs.replace(event, seq=self._seq)

@@ -92,8 +92,8 @@ class Books:
         """Decide operations (a tuple of them is a linked chain: all or nothing); results by item, when durable.
 
         ``cursor``: (source, how far it is read), ``outbox(results)``: what is to be sent, ``notes(results)``: further
-        cursors; all go into the same transaction. ``outbox`` and ``notes`` run in the writer's thread, perhaps more than
-        once: they must be pure. With no items, only what is due expires. Waits while the queue is full.
+        cursors; all go into the same transaction. ``outbox`` and ``notes`` run in the writer's thread, perhaps more
+        than once: they must be pure. With no items, only what is due expires. Waits while the queue is full.
 
         Raises ``Fenced``: stop this process. ``StoreAway``: not done; the same ids may be tried again. Cancelled: the
         outcome is unknown; ask again with the same ids. ``ValueError``: more than one batch can hold.
@@ -204,13 +204,16 @@ class Books:
             for sequence, proof in zip(wanted, proofs, strict=True)
         }
 
-    async def consistency(self, old: int) -> tuple[bytes, list[bytes]]:
-        """(last checkpoint, proof that the log of ``old`` > 0 records is a prefix of it). Raises ``ValueError``."""
-        size = self._state.sequence
+    async def consistency(self, old: int, to: int = 0) -> tuple[bytes, list[bytes]]:
+        """(checkpoint at ``to`` records, proof that the log of ``old`` > 0 records is a prefix of it). 0: of all.
+
+        The checkpoint is empty where none was signed at that size. Raises ``ValueError`` out of range.
+        """
+        size = to or self._state.sequence
+        if size > self._state.sequence:
+            raise ValueError(f"these books hold {self._state.sequence} records, not {size}")
         proof = await self._ledger.tree(lambda node: consistency_proof(old, size, node))
-        checkpoint = await self._ledger.checkpoint(size)
-        assert checkpoint is not None
-        return checkpoint, proof
+        return await self._ledger.checkpoint(size) or b"", proof
 
     async def confront(self, signed: bytes) -> None:
         """Compare with a checkpoint that somebody presents.

@@ -145,8 +145,8 @@ class Desk:
         while accounts:
             link = self._engine.link
             if link is None:
-                await trio.sleep_forever()  # the connection is gone, and with it the slots: this process begins anew
-                return
+                await trio.sleep(L.RECONNECT_MS_MAX / 1000)  # the connection is gone: this process begins anew
+                continue
             try:
                 await self._engine.directory.fetch(link, accounts)
             except Refused as error:
@@ -191,12 +191,13 @@ class Desk:
             rows = await batch.query(HISTORY, asked.account, query.after, bounds.HISTORY_ROWS + 1)
             entries = tuple(P.Entry(*row) for row in rows[: bounds.HISTORY_ROWS])
             batch.reply(job, P.History(entries=entries, more=len(rows) > bounds.HISTORY_ROWS))
-        elif query.what == "proof" and 0 < query.old <= books.sequence:
-            checkpoint, proof = await books.consistency(query.old)
-            batch.reply(job, P.Proof(old=query.old, checkpoint=checkpoint, proof=tuple(proof)))
-        elif query.what == "proof" and books.sequence:
-            checkpoint = await books.checkpoint()
-            batch.reply(job, P.Proof(old=query.old, checkpoint=checkpoint))
+        elif query.what == "proof":
+            to = query.to or books.sequence
+            try:
+                checkpoint, proof = await books.consistency(query.old, to)
+            except ValueError:
+                checkpoint, proof = await books.checkpoint(), []
+            batch.reply(job, P.Proof(old=query.old, to=to, checkpoint=checkpoint, proof=tuple(proof)))
 
     async def balances(self, account: bytes) -> P.Balances:
         """The accounts of somebody."""

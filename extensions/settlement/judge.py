@@ -117,7 +117,7 @@ def keys(intent: Intent) -> tuple[set[bytes], set[bytes]]:
 
 
 def touches(intent: Intent) -> set[bytes]:
-    """What an intent may change that another one of the same batch may ask: those two are decided one after the other."""
+    """What an intent may change that another one of its batch may ask: those two are decided one after the other."""
     if isinstance(intent, Payment):
         a = intent.authorization
         found = {intent.operation}

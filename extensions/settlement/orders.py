@@ -77,7 +77,7 @@ async def carry_out(books: Books, order: Order) -> Done:
     return Done(int(result.code), TEXTS[result.code], result.sequence)
 
 
-# -- the table through which orders reach a worker that runs -------------------------------------------------------------
+# -- the table through which orders reach a worker that runs -----------------------------------------------------------
 def put(order: Order) -> Callable[[sqlite3.Connection], object]:
     """Write an order."""
     body = msgspec.msgpack.encode(order)

@@ -1,7 +1,7 @@
 """What settlement says: answers from the ledger's outbox become messages, and the journal an index by account.
 
-One transaction of the worker's database holds the messages, the index and how far both were read, so each answer is said
-once; only then does the ledger forget it. The index is a view: whatever it says can be made again from the journal.
+One transaction of the worker's database holds the messages, the index and how far both were read, so each answer is
+said once; only then does the ledger forget it. The index is a view: whatever it says can be made again from the journal.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ CREATE TABLE IF NOT EXISTS movements (
     account BLOB NOT NULL, sequence INTEGER NOT NULL, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, ledger TEXT NOT NULL,
     amount INTEGER NOT NULL, other BLOB NOT NULL, operation BLOB NOT NULL, PRIMARY KEY (account, sequence)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS spoken (n INTEGER PRIMARY KEY CHECK (n = 1), outbox INTEGER NOT NULL, journal INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS spoken (
+    n INTEGER PRIMARY KEY CHECK (n = 1), outbox INTEGER NOT NULL, journal INTEGER NOT NULL
+);
 INSERT OR IGNORE INTO spoken VALUES (1, 0, 0);
 CREATE TABLE IF NOT EXISTS ledger_orders (n INTEGER PRIMARY KEY AUTOINCREMENT, asked BLOB NOT NULL, answer BLOB)
 """

@@ -82,6 +82,11 @@ class Settlement:
             await self._opened.wait()
         await self._desks[engine].take(batch)
 
+    def wake(self) -> None:
+        """The books have changed otherwise than by a message: see whether something is to be said."""
+        for desk in self._desks.values():
+            desk.news.set()
+
     async def run(self, process: Process) -> None:
         """The companion: keep the books open, say what is to be said, expire what is due, carry out orders."""
         shelf = process.engine.shelf
@@ -127,6 +132,7 @@ class Settlement:
                     effects = process.effects()
                     effects.writes.append(orders.answered(number, done))
                     effects.commit(())
+                    await process.engine.shelf.journal.flushed()
                     desk.news.set()
             except StoreAway as error:
                 self._worker.log.warning("the ledger's store is away: %s", error)

@@ -156,11 +156,13 @@ class Open(Body, frozen=True):
 
 @register("pay.query")
 class Query(Body, frozen=True):
-    """Ask the worker: ``balance``; ``history`` after a sequence; ``proof`` that the log only grew since ``old``."""
+    """Ask the worker: ``balance``; ``history`` after a sequence; ``proof`` that the log of ``old`` receipts is a
+    prefix of that of ``to`` (0: of today's)."""
 
     what: Annotated[str, Meta(max_length=16)]
     after: UInt = 0
     old: UInt = 0
+    to: UInt = 0
     checkpoint: SignedCheckpoint = b""
 
 
@@ -207,10 +209,14 @@ class History(Body, frozen=True):
 
 @register("pay.proof")
 class Proof(Body, frozen=True):
-    """That the log of ``old`` receipts is a prefix of that of ``checkpoint``; empty where that cannot be shown."""
+    """That the log of ``old`` receipts is a prefix of that of ``to``; no ``proof`` where that cannot be shown.
+
+    ``checkpoint``: at ``to``, if one was signed there.
+    """
 
     old: UInt
-    checkpoint: SignedCheckpoint
+    to: UInt
+    checkpoint: SignedCheckpoint = b""
     proof: Annotated[tuple[Key, ...], Meta(max_length=106)] = ()
 
 
