@@ -23,6 +23,7 @@ from clients.connection import LinkDown, Refusal
 from clients.conversations import Conversation
 from clients.devices.code import is_invite
 from clients.events import (
+    Alarm,
     AnyEvent,
     Changed,
     Connected,
@@ -389,6 +390,6 @@ class Lines:
             return f"{escape(name(event.by))} tried an invalid change; nothing happened ({escape(event.reason)})"
         if isinstance(event, Locked):
             return "you were locked out by a change that only you could not open; asking to be let in again"
-        if isinstance(event, KeyChanged):
+        if isinstance(event, KeyChanged | Alarm):
             return f"{escape(name(event.topic))}: {escape(event.text)}"
         return ""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from clients.cli.money import HELP as MONEY_HELP
+from clients.cli.money import Money
 from clients.cli.room import NotFound, Room, short
 from clients.client import Client
 from clients.devices.code import invite_text
@@ -22,7 +24,8 @@ HELP: Final = """\
 [bold]/recovery[/]            a new recovery code: write it down, it is shown once
 [bold]/requests[/]  [bold]/accept[/] [NAME]  [bold]/block[/] NAME   what strangers began; let it in; hide somebody
 [bold]/invite-link[/]         a link for somebody who is to reach you without being a stranger (they /add it)
-[bold]/trust[/] NAME          go on with somebody whose keys have changed, without verifying"""
+[bold]/trust[/] NAME          go on with somebody whose keys have changed, without verifying
+""" + MONEY_HELP
 
 
 def _beginning_with(digits: str, keys: list[bytes]) -> list[bytes]:
@@ -40,6 +43,7 @@ class Personal:
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
+            **Money(room).verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 

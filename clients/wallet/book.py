@@ -23,7 +23,15 @@ from protocol.ids import pair_topic
 from protocol.messages import Body, compose, parse
 from protocol.messages import pay as P
 from protocol.messages.pay import FINAL, State
-from protocol.payments import ORIGINAL_BYTES, PayError, Statement, open_authorization, operation_id, read_statement, request_hash
+from protocol.payments import (
+    ORIGINAL_BYTES,
+    PayError,
+    Statement,
+    open_authorization,
+    operation_id,
+    read_statement,
+    request_hash,
+)
 from protocol.receipts import Receipt, ReceiptError, verify_receipt
 
 T = TypeVar("T")

@@ -139,9 +139,9 @@ class Wallet:
         """Have the worker prove that its log has only grown since we last saw it; what is wrong, or empty."""
         watch = self.book.watch(self.home.worker, self.home.log)
         watch.prove()
-        asked = watch.log.proved
+        answers = watch.answers
         await self._engine.shelf.journal.flushed()
-        await self._until(lambda: watch.log.proved != asked or bool(watch.log.alarm), timeout_s)
+        await self._until(lambda: watch.answers > answers or bool(watch.log.alarm), timeout_s)
         return watch.log.alarm
 
     # -- asking --------------------------------------------------------------------------------------------------------

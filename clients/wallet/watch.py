@@ -31,6 +31,7 @@ class Watch:
         self._clock_ms = clock_ms
         self._ask = ask
         self._alarm = alarm
+        self.answers = 0  # proofs that came since the start, good or bad
 
     def _read(self, signed: bytes) -> Checkpoint | None:
         """None: not signed by this worker for this log."""
@@ -95,6 +96,7 @@ class Watch:
 
     def proof(self, old: int, to: int, signed: bytes, proof: tuple[bytes, ...]) -> None:
         """The worker's answer to ``ask``: the log of ``old`` receipts is a prefix of that of ``to``."""
+        self.answers += 1
         newer = self._compared(signed) if signed else None
         theirs = signed
         if newer is None or newer.size != to:
