@@ -171,12 +171,11 @@ def _money(verb: str, account: str, amount: str, ledger: str, id_: str, data: Pa
     from extensions.settlement.orders import Order
     from protocol.money import MoneyError, parse_amount
 
-    opened = [decode_record(row.body) for row in _read(data)[0][:200]]
-    exponents = {
-        record.operation.ledger: record.operation.exponent
-        for record in opened
-        if isinstance(record.operation, OpenLedger) and not record.code
-    }
+    exponents: dict[str, int] = {}
+    for row in _read(data)[0]:
+        record = decode_record(row.body)
+        if isinstance(record.operation, OpenLedger) and not record.code:
+            exponents[record.operation.ledger] = record.operation.exponent
     if ledger not in exponents:
         raise _refuse(f"{ledger} is not open; `chappe ledger open {ledger}` begins it")
     try:

@@ -1,7 +1,7 @@
 """What settlement says: answers from the ledger's outbox become messages, and the journal an index by account.
 
 One transaction of the worker's database holds the messages, the index and how far both were read, so each answer is
-said once; only then does the ledger forget it. The index is a view: whatever it says can be made again from the journal.
+said once; only then does the ledger forget it. The index is a view: it can be made again from the journal.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import trio
 
 from clients.client import Client
 from clients.connection import Refusal
+from clients.directory import CannotAdd
 from clients.wallet import Wallet
 from extensions.settlement import orders
 from extensions.settlement.books import Books
@@ -67,6 +68,16 @@ class Bank:
             assert done.code == 0, done
             await until(lambda: free(client.wallet, ledger) == money, "the money")
         return client
+
+    async def meet(self, one: Client, other: Client) -> None:
+        """Found the conversation of two people, of whom the second may only just have arrived."""
+        with trio.fail_after(WAIT_S):
+            while True:
+                try:
+                    await one.pair(other.account)
+                    return
+                except CannotAdd:
+                    await trio.sleep(0.01)
 
     async def audit(self) -> list[str]:
         """What is wrong with the books; nothing."""
