@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -125,7 +126,7 @@ def test_only_what_passes_is_worth_another_try() -> None:
     assert refusal(Judgement(Verdict.REFUSED, refused=own)) is own
 
 
-async def decided(lab: Lab, person: Person, address: str = "192.0.2.1", **changes: object) -> Judgement:
+async def decided(lab: Lab, person: Person, address: str = "192.0.2.1", **changes: Any) -> Judgement:
     """What a login comes to, on a connection of its own."""
     nonce = b"n" * 32
     info = F.Info((1,), lab.relay.cluster, nonce)
