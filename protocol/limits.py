@@ -86,6 +86,7 @@ COMMIT_SPACING_MS: Final = 5_000  # commits that remove nobody: a phone with slo
 GRACE_MS: Final = 10_000  # the previous fence is admitted this long after a commit that removes nobody
 RESERVE_MS: Final = 30_000  # a device may reserve the next commit this long
 RESERVE_EVERY_MS: Final = 600_000  # once in this time per device and topic
+RECOVERING_RETRY_MS: Final = 5_000  # told to who publishes to a restored topic: an admin's client needs some seconds
 SEEN_WINDOW: Final = 4096  # chain values a client keeps to check what others have seen
 DELIVERED_MEMBERS_MAX: Final = 32  # `rcpt.delivered` stops above this many members
 READMIT_BACKOFF_MS: Final = (60_000, 240_000, 960_000)  # 1, 4, 16 minutes

@@ -113,6 +113,18 @@ Outcome = Appended | Refused
 
 
 @dataclass(frozen=True, slots=True)
+class Restored:
+    """A log was taken up again from a backup: what lies above ``base`` is of ``generation``, until the next one.
+
+    ``hash`` is the chain hash at ``base``. Entries of the first generation are of generation 1.
+    """
+
+    generation: int
+    base: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class TopicState:
     """A topic as a member may see it."""
 
@@ -126,6 +138,7 @@ class TopicState:
     floor: int  # highest offset whose entries are gone altogether
     role: int  # of the asking account
     since: int  # entries up to this offset were before the account was let in
+    restores: tuple[Restored, ...] = ()  # ascending; the last one began the present generation
 
 
 @dataclass(frozen=True, slots=True)

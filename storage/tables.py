@@ -135,6 +135,20 @@ topics: Final = Table(
     _number("strict"),
     _blob("reserved_by"),
     _number("reserved_until_ms"),
+    _number("recovering"),  # 1: restored from a backup, and no admin has started encryption anew yet
+)
+
+# Where a log was taken up again from a backup: entries above `base` are of this generation, until the next one. `hash`
+# is the chain hash at `base`.
+restores: Final = Table(
+    "restores",
+    METADATA,
+    _number("topic", ForeignKey("topics.n")),
+    _number("generation"),
+    _number("base"),
+    _blob("hash"),
+    PrimaryKeyConstraint("topic", "generation"),
+    sqlite_with_rowid=False,
 )
 
 # The access list. Role 0 has left, and waits for a commit that removes it from the group as well.

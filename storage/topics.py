@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 from protocol.frames import GapReason, Role
 from protocol.ids import TopicKind
 from storage import bounds, retention, sql
-from storage.base import Append, Entry, Freed, Hole, Outcome, Page, Refused, TopicState
+from storage.base import Append, Entry, Freed, Hole, Outcome, Page, Refused, Restored, TopicState
 from storage.batch import TOPICS, topic_facts
 from storage.engine import Engine
 from storage.facts import LEFT
@@ -101,7 +102,20 @@ def _states(connection: Connection, topics: Sequence[bytes], account: bytes) -> 
             found[topic] = TopicState(
                 topic, TopicKind(kind), generation, head, value, group, fence, floor, role, since
             )  # fmt: skip
+    for topic, restores in _restores(connection, [s.topic for s in found.values() if s.generation > 1]).items():
+        found[topic] = replace(found[topic], restores=restores)
     return [found.get(topic) for topic in topics]
+
+
+def _restores(connection: Connection, topics: Sequence[bytes]) -> dict[bytes, tuple[Restored, ...]]:
+    query = (
+        "SELECT t.topic, r.generation, r.base, r.hash FROM topics t CROSS JOIN restores r ON r.topic = t.n"
+        " WHERE t.topic IN ({})"
+    )
+    found: dict[bytes, list[Restored]] = {}
+    for topic, generation, base, value in sql.select_in(connection, query, topics):
+        found.setdefault(topic, []).append(Restored(generation, base, value))
+    return {topic: tuple(sorted(rows, key=lambda row: row.generation)) for topic, rows in found.items()}
 
 
 def _page(connection: Connection, topic: bytes, after: int, entries_max: int, bytes_max: int) -> Page:

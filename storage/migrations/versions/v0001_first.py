@@ -137,9 +137,20 @@ def _logs() -> None:
         sa.Column("strict", sa.Integer(), nullable=False),
         sa.Column("reserved_by", sa.LargeBinary(), nullable=False),
         sa.Column("reserved_until_ms", sa.Integer(), nullable=False),
+        sa.Column("recovering", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["owner"], ["accounts.n"], name="fk_topics_owner"),
         sa.PrimaryKeyConstraint("n", name="pk_topics"),
         sa.UniqueConstraint("topic", name="uq_topics_topic"),
+    )
+    op.create_table(
+        "restores",
+        sa.Column("topic", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("base", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["topic"], ["topics.n"], name="fk_restores_topic"),
+        sa.PrimaryKeyConstraint("topic", "generation", name="pk_restores"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "acks",
