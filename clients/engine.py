@@ -19,6 +19,7 @@ from clients.inbox import Inbox
 from clients.outbox import Outbox
 from clients.receive import Receiver
 from clients.records import Status, Work
+from clients.recovering import Recovering
 from clients.sealing import seal_box
 from clients.shelf import Shelf
 from clients.vault import Vault
@@ -67,6 +68,7 @@ class Engine:
         self.inbox = Inbox(self.shelf, self.commits, self.outbox, self.directory)
         self.care = caring(self.shelf, self.directory, self.outbox, self.plan)
         self.inbox.linked = self.care.linked
+        self.recovering = Recovering(self.shelf, self.directory, self.plan)
         self.contacts = Contacts(self.shelf, self.directory)
         self.contacts.send_box, self.contacts.accepted = self.send_box, self._accepted
         self.inbox.first_joined, self.inbox.token = self.contacts.joined, self.contacts.got

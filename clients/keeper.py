@@ -99,6 +99,7 @@ class Keeper:
         self._timer("judge", topic, 0, self._judge_soon)
         self._timer("clean", topic, 0, self.engine.clean_up)
         self.engine.care.nudge()
+        self.engine.recovering.nudge()
         talk = self.engine.shelf.conversations[topic]
         self._remind(talk)
         if talk.status != Status.ACTIVE:
@@ -203,6 +204,7 @@ class Keeper:
                         nursery.start_soon(self._work_inbox, link)
                         nursery.start_soon(self.engine.care.run, link)
                         nursery.start_soon(self.engine.contacts.run, link)
+                        nursery.start_soon(self.engine.recovering.run, link, login.list_version)
                 raise LinkDown("the relay broke the order of a conversation")
             finally:
                 self._drop_link = None

@@ -79,6 +79,8 @@ class Conversation(msgspec.Struct):
     heard_ms: int = 0  # time of the last entry, by the relay's clock
     archived: int = 0  # what an archive told us up to here is not told again
     request: bool = False  # begun by a stranger: nothing is answered until it is accepted
+    recovering: bool = False  # restored from a backup, and no admin has started encryption anew since
+    ahead: bool = False  # let in by a reset that we have not read yet
     gap_at: int = 0  # end of the last GAP: its hash counts once a member's `seen` lies behind it
 
 
@@ -118,6 +120,7 @@ class Plan(msgspec.Struct, frozen=True):
     renew: tuple[tuple[bytes, bytes], ...] = ()  # (account, device) leaves to take out and add again
     fence: int = 0  # when this was planned: a renewal by somebody else after it makes ours moot
     drop: tuple[tuple[bytes, bytes], ...] = ()  # (account, device) leaves to take out; the account stays
+    reset: bool = False  # a fresh group in place of one that was restored; ``roles`` are then all changes of roles
 
 
 class Outgoing(_Hidden, msgspec.Struct):

@@ -33,12 +33,14 @@ from clients.events import (
     Missing,
     Received,
     Removed,
+    Restarted,
     Stored,
     Unreadable,
     Voided,
 )
 from clients.files import OnProgress, Progress
 from protocol.errors import ChappeError
+from protocol.frames import GapReason
 from protocol.limits import ID_BYTES
 from protocol.messages.chat import Media
 
@@ -342,6 +344,10 @@ class Lines:
             return "you are not in this conversation any more"
         if isinstance(event, Failed):
             return f"not sent: {escape(event.text)}"
+        if isinstance(event, Missing) and event.reason == GapReason.RESET:
+            return f"the relay was restored from a backup, and has lost {event.count} messages that you have"
+        if isinstance(event, Restarted):
+            return f"{escape(name(event.by))} started encryption anew, since the relay was restored from a backup"
         if isinstance(event, Missing):
             return f"{event.count} earlier messages are not kept any more"
         if isinstance(event, Unreadable):

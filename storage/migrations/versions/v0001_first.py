@@ -98,8 +98,8 @@ def _people() -> None:
 def _contacts_and_lockers() -> None:
     op.create_table(
         "contact_tokens",
-        sa.Column("account", sa.Integer(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("account", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_contact_tokens_account"),
         sa.PrimaryKeyConstraint("hash", "account", name="pk_contact_tokens"),
         sqlite_with_rowid=False,

@@ -24,6 +24,7 @@ from clients.events import (
     Missing,
     Received,
     Removed,
+    Restarted,
     Unreadable,
     Voided,
 )
@@ -150,6 +151,8 @@ def received(text: str, *, mine: bool = False, doubt: str = "") -> Received:
         (Forked(topic=TOPIC, account=b"a" * 32, offset=3), "WARNING"),
         (Voided(topic=TOPIC, by=b"a" * 32, reason="forged"), "invalid change"),
         (Locked(topic=TOPIC, fence=3), "asking to be let in again"),
+        (Missing(topic=TOPIC, count=3, reason=2), "restored from a backup"),
+        (Restarted(topic=TOPIC, by=b"b" * 32), "started encryption anew"),
         (KeyChanged(topic=b"a" * 32, text="devices changed"), "devices changed"),
         (received("from a stranger", doubt="not on its list"), "(not on its list)"),
         (received("what I said", mine=True), ""),
