@@ -17,6 +17,7 @@ from clients.directory import Directory
 from clients.events import AnyEvent, AnyNotice, CaughtUp, Forked
 from clients.inbox import Inbox
 from clients.outbox import Outbox
+from clients.presence import Presence
 from clients.receive import Receiver
 from clients.records import Status, Work
 from clients.recovering import Recovering
@@ -68,6 +69,7 @@ class Engine:
         self.inbox = Inbox(self.shelf, self.commits, self.outbox, self.directory)
         self.care = caring(self.shelf, self.directory, self.outbox, self.plan)
         self.inbox.linked = self.care.linked
+        self.presence = Presence(self.shelf)
         self.recovering = Recovering(self.shelf, self.directory, self.plan)
         self.contacts = Contacts(self.shelf, self.directory)
         self.contacts.send_box, self.contacts.accepted = self.send_box, self._accepted

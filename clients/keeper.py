@@ -27,7 +27,7 @@ from protocol.codec import decode_struct
 from protocol.errors import RemoteProtocolError
 from protocol.frames import AnyFrame, Evt, Pub
 from protocol.identity import open_signed
-from protocol.requests import DevicesChanged, KeyPackagesLow, PutBlob
+from protocol.requests import DevicesChanged, KeyPackagesLow, PresenceChanged, PutBlob
 
 AGENT = "chappe/0.1"
 RECEIPT_DELAY_MS = 150  # a burst of messages is answered by one receipt
@@ -132,6 +132,8 @@ class Keeper:
         if evt.name == "keypackages.low":
             left = decode_struct(evt.payload, KeyPackagesLow).left
             self._nursery.start_soon(self._refill, self.engine.link, left)
+        elif evt.name == "presence":
+            self.engine.presence.heard(decode_struct(evt.payload, PresenceChanged))
         elif evt.name == "devices":
             changed = decode_struct(evt.payload, DevicesChanged).account
             self._nursery.start_soon(self._learn, changed)
@@ -204,6 +206,7 @@ class Keeper:
                         nursery.start_soon(self._work_inbox, link)
                         nursery.start_soon(self.engine.care.run, link)
                         nursery.start_soon(self.engine.contacts.run, link)
+                        nursery.start_soon(self.engine.presence.run, link)
                         nursery.start_soon(self.engine.recovering.run, link, login.list_version)
                 raise LinkDown("the relay broke the order of a conversation")
             finally:

@@ -107,6 +107,15 @@ TOPIC_READ_ENTRIES_MAX: Final = 500  # entries of one read
 LIST_TOPICS_MAX: Final = 1000  # topics in one answer to `topics.list`: 40 KB
 HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`
 
+# -- presence ---------------------------------------------------------------------------------------------------------
+PRESENCE_ACCOUNTS_MAX: Final = 256  # accounts that a connection watches: what is on a screen, and the people dearest
+PRESENCE_MEMBERS_MAX: Final = 100  # larger conversations acquaint nobody: a thousand watching a thousand is a flood
+PRESENCE_WATCHERS_MAX: Final = 1024  # connections that are told of one account; later ones see it as absent
+PRESENCE_WATCH_MS: Final = 600_000  # then it is judged anew who may watch whom; clients ask again before
+PRESENCE_COALESCE_MS: Final = 2_000  # changes are told together, and a reconnect within it is none
+PRESENCE_SEEN_MS: Final = 3_600_000  # steps of "last seen": nobody's sleep is to be read from it
+PRESENCE_SEEN_MAX: Final = 50_000  # accounts whose last time is remembered; the longest gone is forgotten first
+
 # -- files ------------------------------------------------------------------------------------------------------------
 CHUNK_BYTES: Final = 256 * 1024  # plaintext of a chunk: 4 in flight fill a fast link, and one is soon sent again
 CHUNK_BYTES_MIN: Final = 64 * 1024  # smaller ones cost more in requests than in bytes

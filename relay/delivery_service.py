@@ -43,6 +43,9 @@ class Client(Protocol):
     login_number: int
 
     @property
+    def is_over(self) -> bool: ...
+
+    @property
     def nonce(self) -> bytes: ...
 
     def send(self, frame: Frame) -> None: ...
@@ -270,6 +273,17 @@ class DeliveryService:
         return Answer(NIL)
 
 
+    # -- presence ------------------------------------------------------------------------------------------------------
+    async def set_presence(self, client: Client, params: R.SetPresence) -> Answer | Refused:
+        """``presence.set``"""
+        self._relay.presence.set(client, params.state)
+        return Answer(NIL)
+
+    async def watch_presence(self, client: Client, params: R.WatchPresence) -> Answer | Refused:
+        """``presence.watch``"""
+        return Answer(encode_struct(await self._relay.presence.watch(client, params.accounts)))
+
+
 def _head(state: TopicState | None) -> SubResult:
     if state is None:
         return SubResult(0, code=Code.NOT_FOUND)
@@ -296,4 +310,6 @@ _METHODS: Final[dict[str, Method]] = {
     "recovery.put": DeliveryService.put_recovery,
     "recovery.get": DeliveryService.get_recovery,
     "contacts.tokens": DeliveryService.set_tokens,
+    "presence.set": DeliveryService.set_presence,
+    "presence.watch": DeliveryService.watch_presence,
 }

@@ -26,7 +26,8 @@ from relay.bounds import REMOVED_KEPT_MAX
 from relay.counters import Counters
 from relay.framing import binary_frame
 from relay.seam import Peer
-from storage.base import Entry, Hole, Page, Restored, TopicState
+from storage.base import Entry, Hole, Page, TopicState
+from storage.decisions import Restored
 
 _ERASED_BY_ORDER = int(Flag.ERASE)
 

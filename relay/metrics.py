@@ -93,6 +93,10 @@ class NodeCollector(Collector):
             "bans": ("bans in force", now.rules.bans),
             "quotas": ("bounds of single accounts", now.rules.quotas),
             "meters": ("devices, accounts and addresses whose rates are kept", now.rules.meters),
+            "presence_shown": ("accounts of which others may be told that they are here", now.presence.shown),
+            "presence_watches": ("accounts that connections watch", now.presence.watches),
+            "presence_told": ("EVT frames about presence since the start", now.presence.told),
+            "presence_unwatched": ("watches refused: too many watch the account", now.presence.unwatched),
             "insecure_settings": ("settings that are dangerous in public", len(self._node.insecure)),
             "draining": ("this relay is ending", now.is_draining),
         }

@@ -30,6 +30,7 @@ from relay.counters import Counters
 from relay.delivery_service import DeliveryService
 from relay.hubs import HubsStatistics
 from relay.listener import Listener, ListenerStatistics
+from relay.presence import PresenceStatistics
 from relay.seam import Handler, Peer
 from relay.wheel import BUCKET_MS
 from storage.base import Store, StoreAway, StoreStatistics
@@ -48,6 +49,7 @@ class NodeStatistics:
     broker: BrokerStatistics
     connections: int
     rules: RulesStatistics
+    presence: PresenceStatistics
     inflight: int
     backlog: int  # subscriptions behind the head
     is_draining: bool
@@ -98,7 +100,8 @@ class Node:
         connections = self.connections()
         return NodeStatistics(
             self.listener.statistics(), self.relay.hubs.statistics(), self.relay.store.statistics(),
-            self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(), self.relay.pending.count,
+            self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(),
+            self.relay.presence.statistics(), self.relay.pending.count,
             sum(c.backlog for c in connections), self.relay.is_draining,
         )  # fmt: skip
 

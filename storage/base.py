@@ -22,7 +22,7 @@ from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Create
 from protocol.ids import TopicKind
 from protocol.limits import KEY_PACKAGES_MAX
-from storage.decisions import Admission
+from storage.decisions import Admission, Restored
 
 
 # -- what the relay asks ----------------------------------------------------------------------------------------------
@@ -110,18 +110,6 @@ class Refused:
 
 
 Outcome = Appended | Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """A log was taken up again from a backup: what lies above ``base`` is of ``generation``, until the next one.
-
-    ``hash`` is the chain hash at ``base``. Entries of the first generation are of generation 1.
-    """
-
-    generation: int
-    base: int
-    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +244,10 @@ class Topics(Protocol):
 
     async def of_account(self, account: bytes, after: bytes, limit: int) -> list[tuple[bytes, int, int]]:
         """(topic, kind, role) of the conversations that list an account, by topic id behind ``after``."""
+        ...
+
+    async def acquainted(self, account: bytes, others: Sequence[bytes], members_max: int) -> set[bytes]:
+        """Which of ``others`` are in a conversation with ``account`` that lists at most ``members_max`` accounts."""
         ...
 
     async def reserve(self, topic: bytes, account: bytes, device: bytes) -> int | Refused:

@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from protocol.frames import GapReason, Role
 from protocol.ids import TopicKind
 from storage import bounds, retention, sql
-from storage.base import Append, Entry, Freed, Hole, Outcome, Page, Refused, Restored, TopicState
+from storage.base import Append, Entry, Freed, Hole, Outcome, Page, Refused, TopicState
 from storage.batch import TOPICS, topic_facts
+from storage.decisions import Restored
 from storage.engine import Engine
 from storage.facts import LEFT
 from storage.ordering import CONVERSATION, decide_reserve
@@ -70,6 +71,23 @@ class SqlTopics:
 
         def run(connection: Connection) -> list[tuple[bytes, int, int]]:
             return [(row[0], row[1], row[2]) for row in connection.exec_driver_sql(query, (account, after, limit))]
+
+        return await self._engine.read(run)
+
+    async def acquainted(self, account: bytes, others: Sequence[bytes], members_max: int) -> set[bytes]:
+        """See ``base.Topics``."""
+        kinds = ",".join(str(int(kind)) for kind in sorted(CONVERSATION))
+        query = (
+            "SELECT DISTINCT a.account FROM accounts a CROSS JOIN members m ON m.account = a.n AND m.role > 0"
+            " CROSS JOIN members mine ON mine.topic = m.topic"
+            " AND mine.account = (SELECT n FROM accounts WHERE account = ?)"
+            f" CROSS JOIN topics t ON t.n = m.topic AND t.kind IN ({kinds})"
+            " WHERE mine.role > 0 AND (SELECT count(*) FROM members c WHERE c.topic = m.topic AND c.role > 0) <= ?"
+            " AND a.account IN ({})"
+        )
+
+        def run(connection: Connection) -> set[bytes]:
+            return {row[0] for row in sql.select_in(connection, query, set(others), account, members_max)}
 
         return await self._engine.read(run)
 

@@ -39,6 +39,7 @@ from clients.events import (
     Voided,
 )
 from clients.files import OnProgress, Progress
+from clients.presence import State
 from protocol.errors import ChappeError
 from protocol.frames import GapReason
 from protocol.limits import ID_BYTES
@@ -51,6 +52,7 @@ HELP = """\
 [bold]/group[/] TITLE NAME…   start a group
 [bold]/invite[/] NAME…  [bold]/remove[/] NAME…  [bold]/leave[/]  [bold]/rotate[/]   change the group you are in
 [bold]/send[/] PATH  [bold]/save[/] N|ID [PATH]   send a file; save one that was sent here
+[bold]/who[/]                  who is here; [bold]/presence[/] online|away|hidden   what others see of you
 [bold]/list[/]  [bold]/contacts[/]  [bold]/history[/] [N]  [bold]/handle[/] NAME  [bold]/help[/]  [bold]/quit[/]
 Anything else is sent to the conversation you are in. Marks: [dim]… sending   ✓ stored   ✓✓ delivered[/]"""
 MARKS = {"sending": "…", "stored": "✓", "delivered": "✓✓"}
@@ -85,6 +87,7 @@ class Lines:
             "group": self._group, "invite": self._invite, "remove": self._remove, "leave": self._leave,
             "rotate": self._rotate, "list": self._list, "contacts": self._contacts, "history": self._history,
             "handle": self._handle, "help": self._help, "send": self._send_file, "save": self._save,
+            "who": self._who, "presence": self._presence,
         }  # fmt: skip
 
     def _say(self, text: str, style: str = "") -> None:
@@ -102,6 +105,8 @@ class Lines:
         """Until /quit or the end of the input."""
         self._say(f"your account is [bold]{self._client.account.hex()[:16]}…[/]  ·  /help shows what you can do")
         seq = self._client.engine.shelf.vault.last_seq()
+        self._client.presence.say(State.ONLINE)
+        self._client.presence.follow()
         self._nursery.start_soon(self._notices)
         self._nursery.start_soon(self._events, seq)
         self._nursery.start_soon(self._guarded, self._client.files.resume)
@@ -236,6 +241,25 @@ class Lines:
                 f"{here} [bold]{escape(self._room.title_of(talk))}[/]  {talk.status.name.lower()}, "
                 f"{len(talk.members)} people, {talk.record.cursor} entries  [dim]{talk.topic.hex()[:8]}[/]"
             )
+
+    async def _who(self, words: list[str]) -> None:
+        talk, now_ms = self._here, self._client.engine.shelf.clock_ms()
+        if talk is None:
+            self._say("say /to NAME first", "red")
+            return
+        for account in sorted(set(talk.members) - {self._client.account}, key=self._room.name_of):
+            seen = self._client.presence.of(account)
+            hours = max(0, now_ms - seen.seen_ms) // 3_600_000
+            here = f"last here {hours} h ago" if seen.seen_ms else "not here"
+            said = here if seen.state is State.HIDDEN else seen.state.name.lower()
+            self._say(f"{escape(self._room.name_of(account))}: {said}")
+
+    async def _presence(self, words: list[str]) -> None:
+        state = State.__members__.get(words[0].upper())
+        if state is None:
+            self._say("/presence online, away or hidden", "red")
+            return
+        self._client.presence.say(state)
 
     async def _contacts(self, words: list[str]) -> None:
         for contact in self._client.engine.shelf.contacts.values():

@@ -13,7 +13,7 @@ from relay.catchup import Catchup
 from relay.config import Settings
 from relay.hub import Subscription
 from relay.hubs import Hubs
-from storage.base import Restored
+from storage.decisions import Restored
 from tests.support.lab import settle
 from tests.support.logs import ALICE, Follower, Log, access_entry, joined, make_hubs
 

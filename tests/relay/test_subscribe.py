@@ -12,7 +12,8 @@ from protocol.errors import Code
 from protocol.position import chain_start
 from relay.subscribe import Start, place
 from relay.testing import small
-from storage.base import Restored, StoreAway, TopicState
+from storage.base import StoreAway, TopicState
+from storage.decisions import Restored
 from tests.support.lab import FakeClient, Lab, open_lab, settle
 from tests.support.logs import state
 from tests.support.people import Person, commit, group, message

@@ -17,7 +17,8 @@ from relay.config import Settings
 from relay.counters import Counters
 from relay.hub import Subscription
 from relay.hubs import Hubs
-from storage.base import Entry, Hole, Page, Restored, StoreAway, TopicState
+from storage.base import Entry, Hole, Page, StoreAway, TopicState
+from storage.decisions import Restored
 from storage.memory import MemoryStore
 from tests.support.lab import FakePeer
 
