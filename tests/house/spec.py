@@ -23,6 +23,7 @@ from tests.house.tree import ROOT
 CARRIED: tuple[type[msgspec.Struct], ...] = (
     frames.Subscription, frames.SubResult, frames.PubResult, frames.ErrDetail, frames.Bundle, frames.Create,
     frames.Welcome, frames.AccessChange, frames.WelcomeHeader, requests.LoginResult, requests.ClaimedPackage,
+    requests.PresenceOf,
     identity.DeviceList, identity.Device, position.Seen, content.Reference,
 )  # fmt: skip
 

@@ -98,6 +98,10 @@ TABLE: Final[dict[str, tuple[str, ...]]] = {
         "relay/test_auth::test_without_proof_the_answer_tells_nothing_about_the_account",
     ),
     "enumeration of topics": (f"{HERE}::test_enumeration_of_users_and_topics",),
+    "enumeration of presence": (
+        "relay/test_presence::test_strangers_who_hides_and_who_never_was_look_the_same",
+        "relay/test_presence::test_a_large_conversation_acquaints_nobody",
+    ),
     "timing of unknown and known users": (f"{HERE}::test_timing_of_unknown_and_known_users",),
     "SQL injection": (
         f"{HERE}::test_sql_log_path_and_label_injection", f"{HERE}::test_injection_through_what_an_operator_copies",

@@ -15,6 +15,7 @@ def upgrade() -> None:
     _people()
     _contacts_and_lockers()
     _logs()
+    _restores()
     _of_members_and_devices()
     _of_the_operator()
 
@@ -143,16 +144,6 @@ def _logs() -> None:
         sa.UniqueConstraint("topic", name="uq_topics_topic"),
     )
     op.create_table(
-        "restores",
-        sa.Column("topic", sa.Integer(), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("base", sa.Integer(), nullable=False),
-        sa.Column("hash", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["topic"], ["topics.n"], name="fk_restores_topic"),
-        sa.PrimaryKeyConstraint("topic", "generation", name="pk_restores"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
         "acks",
         sa.Column("topic", sa.Integer(), nullable=False),
         sa.Column("device", sa.Integer(), nullable=False),
@@ -189,6 +180,19 @@ def _logs() -> None:
         ["expires_ms"],
         unique=False,
         sqlite_where=sa.text("expires_ms > 0 AND body IS NOT NULL"),
+    )
+
+
+def _restores() -> None:
+    op.create_table(
+        "restores",
+        sa.Column("topic", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("base", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["topic"], ["topics.n"], name="fk_restores_topic"),
+        sa.PrimaryKeyConstraint("topic", "generation", name="pk_restores"),
+        sqlite_with_rowid=False,
     )
 
 
