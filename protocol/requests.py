@@ -242,7 +242,7 @@ class KeyPackagesLow(Params, frozen=True):
 class PresenceChanged(Params, frozen=True):
     """EVT ``presence``: what has changed about accounts that are watched, of a second at once."""
 
-    accounts: tuple[PresenceOf, ...]
+    accounts: Annotated[tuple[PresenceOf, ...], Meta(max_length=L.PRESENCE_ACCOUNTS_MAX)]
 
 
 EVENTS: Final[dict[str, type[Params]]] = {

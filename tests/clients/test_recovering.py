@@ -10,8 +10,8 @@ from clients.client import Client
 from clients.events import Joined, Locked, Restarted
 from clients.records import Status
 from clients.recovering import difference
-from protocol.frames import Flag, Gap, GapReason, Pub, Role
-from tests.support.clients import World, events_of, open_world, said
+from protocol.frames import Flag, Gap, GapReason, Msg, Pub, Role
+from tests.support.clients import World, events_of, group_of, open_world, said, say, texts
 
 A, B, C = b"A" * 32, b"B" * 32, b"C" * 32
 GENERATION = 5
@@ -38,6 +38,11 @@ def restore(world: World, topic: bytes, *clients: Client) -> None:
 def resets(world: World, name: str) -> list[Pub]:
     """Resets that the relay has heard from somebody."""
     return [pub for pub in world.heard(name, Pub) if pub.flags & Flag.RESET]
+
+
+def copies(world: World, name: str, ids: list[bytes]) -> list[Pub]:
+    """What the relay has heard of somebody's messages."""
+    return [pub for pub in world.heard(name, Pub) if pub.id in ids]
 
 
 async def test_the_first_admin_resets_and_what_waited_is_said_then(autojump_clock: MockClock) -> None:
@@ -156,3 +161,37 @@ async def test_a_device_list_that_the_relay_has_lost_is_offered_again(autojump_c
         world.cut("ann")
         await world.settle(30)
         assert store.people[ann.account].version == 2
+
+
+# -- what waits in the outbox ------------------------------------------------------------------------------------------
+async def test_what_was_stored_in_a_history_that_is_lost_goes_again(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben), talk = await group_of(world, "anna", "ben")
+        base = talk.record.cursor
+        world.relay.tamper = lambda wire, frame: () if wire.owner == "anna" and isinstance(frame, Msg) else (frame,)
+        ids = await say(talk, "its echo never comes")
+        await world.settle()
+        (row,) = anna.engine.shelf.outgoing.values()
+        assert row.stored_offset == base + 1
+        anna.engine.outbox.restored(talk.topic, base + 1)  # it is in the backup
+        assert row.stored_offset == base + 1
+        anna.engine.outbox.restored(talk.topic, base)
+        await world.settle()
+        assert len(copies(world, "anna", ids)) == 2
+        assert texts(ben, talk.topic) == ["its echo never comes"]
+
+
+async def test_a_reset_stands_before_what_waited_also_after_a_crash(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, _), talk = await group_of(world, "anna", "ben")
+        world.cut("anna")
+        world.reachable = False
+        await world.settle()
+        await say(talk, "waits")
+        talk.record.recovering = True
+        anna.engine.plan(talk.record, R.Plan(reset=True), quiet=True)
+        await anna.engine.shelf.journal.flushed()
+        assert [row.plan is not None for row in anna.engine.outbox.lane(talk.topic).rows] == [True, False]
+        await world.crash("anna")
+        again = await world.start("anna")
+        assert [row.plan is not None for row in again.engine.outbox.lane(talk.topic).rows] == [True, False]

@@ -31,6 +31,7 @@ from clients.events import (
 from protocol.messages import compose
 from protocol.messages.chat import Text
 from protocol.messages.rcpt import Delivered as DeliveredBody
+from protocol.requests import PresenceChanged, PresenceOf
 from tests.support.clients import World, open_world
 
 TOPIC = b"t" * 32
@@ -84,6 +85,22 @@ async def test_two_people_talk(autojump_clock: Callable[[], float]) -> None:
             await bob.type("/list", "/help")
             assert "active, 2 people" in bob.shown
             assert "/invite" in bob.shown
+
+
+async def test_who_is_here(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice", "bob")
+        await world.clients["bob"].claim_handle("bob")
+        async with open_screen(world, "alice") as alice:
+            await alice.type("/who", "/add bob", "/to bob", "hello")
+            assert "say /to NAME first" in alice.shown
+            await alice.type("/presence asleep", "/presence away")
+            assert "/presence online, away or hidden" in alice.shown
+            here, bob = world.clients["alice"].presence, world.clients["bob"].account
+            for seen, said in ((1, 0), "bob: online"), ((0, 0), "bob: not here"), ((0, 3_600_000), "bob: last here"):
+                here.heard(PresenceChanged((PresenceOf(bob, *seen),)))
+                await alice.type("/who")
+                assert said in alice.shown
 
 
 async def test_a_group_from_beginning_to_end(autojump_clock: Callable[[], float]) -> None:
