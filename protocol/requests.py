@@ -179,6 +179,33 @@ class PostReport(Params, frozen=True):
     sealed: Annotated[bytes, Meta(max_length=L.REPORT_BYTES_MAX)]
 
 
+class SetPresence(Params, frozen=True):
+    """``presence.set``: what others are told while this connection lasts: 0 nothing, 1 online, 2 away. Result: nil.
+
+    A connection that never says it is not told of; one device that says 0 hides the whole account.
+    """
+
+    state: Annotated[int, Meta(ge=0, le=2)]
+
+
+class WatchPresence(Params, frozen=True):
+    """``presence.watch``: be told of these accounts for ten minutes, in place of those before. Result: PresenceOf each.
+
+    Only of accounts in a conversation with this one that is not too large; who is in none, hides, or was never there
+    looks the same: state 0, seen 0.
+    """
+
+    accounts: Annotated[tuple[Key, ...], Meta(max_length=L.PRESENCE_ACCOUNTS_MAX)]
+
+
+class PresenceOf(Params, frozen=True):
+    """An account as others may see it."""
+
+    account: Key
+    state: UInt  # 0 not here, 1 online, 2 away
+    seen_ms: UInt  # when it was last here, cut to the hour; 0: not known
+
+
 METHODS: Final[dict[str, type[Params]]] = {
     "devices.publish": PublishList,
     "devices.get": GetLists,
@@ -201,6 +228,8 @@ METHODS: Final[dict[str, type[Params]]] = {
     "contacts.tokens": SetTokens,
     "reports.key": GetReportKey,
     "reports.post": PostReport,
+    "presence.set": SetPresence,
+    "presence.watch": WatchPresence,
 }
 
 
@@ -226,4 +255,14 @@ class KeyPackagesLow(Params, frozen=True):
     left: UInt
 
 
-EVENTS: Final[dict[str, type[Params]]] = {"devices": DevicesChanged, "keypackages.low": KeyPackagesLow}
+class PresenceChanged(Params, frozen=True):
+    """EVT ``presence``: what has changed about accounts that are watched, of a second at once."""
+
+    accounts: Annotated[tuple[PresenceOf, ...], Meta(max_length=L.PRESENCE_ACCOUNTS_MAX)]
+
+
+EVENTS: Final[dict[str, type[Params]]] = {
+    "devices": DevicesChanged,
+    "keypackages.low": KeyPackagesLow,
+    "presence": PresenceChanged,
+}

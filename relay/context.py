@@ -22,6 +22,7 @@ from relay.config import Settings
 from relay.counters import Counters
 from relay.hubs import Hubs
 from relay.pending import Pending
+from relay.presence import Presence
 from relay.registry import Registry
 from relay.reports import ReportDesk
 from relay.tickets import Tickets
@@ -53,6 +54,8 @@ class Relay:
         self.wheel = Wheel(tick_ms())
         self.hubs = Hubs(settings, store.topics, broker, self.counters, self.spawn, lambda do: self.later(do))
         self.tickets = Tickets(tick_ms, entropy)
+        self.presence = Presence(store.topics, clock_ms, self.spawn)
+        self.registry.gone = self.presence.gone
         self.is_draining = False
         self.pending = Pending()  # PUBs of all connections that wait for their commit
         self.now_ms = tick_ms  # the same for all that came together, where the listener reads the clock once for it

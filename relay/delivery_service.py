@@ -43,6 +43,9 @@ class Client(Protocol):
     login_number: int
 
     @property
+    def is_over(self) -> bool: ...
+
+    @property
     def nonce(self) -> bytes: ...
 
     def send(self, frame: Frame) -> None: ...
@@ -280,6 +283,16 @@ class DeliveryService:
         number = await self._relay.reports.post(client.account, params.key, params.sealed)
         return number if isinstance(number, Refused) else Answer(encode_struct(number))
 
+    # -- presence ------------------------------------------------------------------------------------------------------
+    async def set_presence(self, client: Client, params: R.SetPresence) -> Answer | Refused:
+        """``presence.set``"""
+        self._relay.presence.set(client, params.state)
+        return Answer(NIL)
+
+    async def watch_presence(self, client: Client, params: R.WatchPresence) -> Answer | Refused:
+        """``presence.watch``"""
+        return Answer(encode_struct(await self._relay.presence.watch(client, params.accounts)))
+
 
 def _head(state: TopicState | None) -> SubResult:
     if state is None:
@@ -309,4 +322,6 @@ _METHODS: Final[dict[str, Method]] = {
     "contacts.tokens": DeliveryService.set_tokens,
     "reports.key": DeliveryService.report_key,
     "reports.post": DeliveryService.post_report,
+    "presence.set": DeliveryService.set_presence,
+    "presence.watch": DeliveryService.watch_presence,
 }

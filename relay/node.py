@@ -31,6 +31,7 @@ from relay.dataplane import plane
 from relay.delivery_service import DeliveryService
 from relay.hubs import HubsStatistics
 from relay.listener import Listener
+from relay.presence import PresenceStatistics
 from relay.seam import Front, FrontStatistics, Handler, Peer
 from relay.wheel import BUCKET_MS
 from storage.base import Store, StoreAway, StoreStatistics
@@ -51,6 +52,7 @@ class NodeStatistics:
     connections: int
     rules: RulesStatistics
     reports: Waiting
+    presence: PresenceStatistics
     inflight: int
     backlog: int  # subscriptions behind the head
     is_draining: bool
@@ -102,7 +104,7 @@ class Node:
         return NodeStatistics(
             self.listener.statistics(), self.relay.hubs.statistics(), self.relay.store.statistics(),
             self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(),
-            self.relay.reports.statistics(), self.relay.pending.count,
+            self.relay.reports.statistics(), self.relay.presence.statistics(), self.relay.pending.count,
             sum(c.backlog for c in connections), self.relay.is_draining,
         )  # fmt: skip
 

@@ -6,6 +6,23 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
+from protocol.codec import encode_struct
+from protocol.frames import Msg
+from protocol.websocket import frame as binary_frame
+from storage.base import Entry
+
+
+def encode_entry(tid: int, entry: Entry) -> bytes:
+    """An entry as the websocket frame that all subscribers share."""
+    return binary_frame(
+        encode_struct(
+            Msg(
+                tid, entry.offset, entry.id, entry.account, entry.device, entry.ts, entry.flags, entry.fence, entry.ttl,
+                entry.header, entry.body,
+            )
+        )
+    )  # fmt: skip
+
 
 class Ring:
     """The most recent frames of a topic, contiguous up to its head, bounded in number and bytes."""

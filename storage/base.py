@@ -23,7 +23,7 @@ from protocol.frames import AccessChange, Create
 from protocol.ids import TopicKind
 from protocol.limits import KEY_PACKAGES_MAX
 from storage.casework import Reports
-from storage.decisions import Admission
+from storage.decisions import Admission, Restored
 
 
 # -- what the relay asks ----------------------------------------------------------------------------------------------
@@ -127,6 +127,7 @@ class TopicState:
     floor: int  # highest offset whose entries are gone altogether
     role: int  # of the asking account
     since: int  # entries up to this offset were before the account was let in
+    restores: tuple[Restored, ...] = ()  # ascending; the last one began the present generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,10 @@ class Topics(Protocol):
 
     async def of_account(self, account: bytes, after: bytes, limit: int) -> list[tuple[bytes, int, int]]:
         """(topic, kind, role) of the conversations that list an account, by topic id behind ``after``."""
+        ...
+
+    async def acquainted(self, account: bytes, others: Sequence[bytes], members_max: int) -> set[bytes]:
+        """Which of ``others`` are in a conversation with ``account`` that lists at most ``members_max`` accounts."""
         ...
 
     async def reserve(self, topic: bytes, account: bytes, device: bytes) -> int | Refused:

@@ -14,6 +14,7 @@ from relay.admission.why import Why
 from relay.dataplane.driver import AGAIN, Driver, Stage
 from relay.seam import Handler
 
+_TOO_LARGE: Final = (414, 431)
 _TIMEOUT: Final = Refused(408, "the request did not come in time").response()
 
 
@@ -322,6 +323,8 @@ class Peer:
 
     def _refuse(self, refused: Refused) -> None:
         self._plane.counters.refused_handshakes += 1
+        if refused.status in _TOO_LARGE:
+            self._plane.counters.refusals[Why.OVERSIZE] += 1
         self._answer(refused.response())
 
     def _answer(self, response: bytes) -> None:

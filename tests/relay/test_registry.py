@@ -16,6 +16,7 @@ class Fake:
     def __init__(self, account: bytes, device: bytes, login: int) -> None:
         self.account, self.device, self.login = account, device, login
         self.byes: list[Close] = []
+        self.is_over = False
 
     def send(self, frame: Frame) -> None:
         """Not used here."""

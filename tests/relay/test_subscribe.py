@@ -13,6 +13,7 @@ from protocol.position import chain_start
 from relay.subscribe import Start, place
 from relay.testing import small
 from storage.base import StoreAway, TopicState
+from storage.decisions import Restored
 from tests.support.lab import FakeClient, Lab, open_lab, settle
 from tests.support.logs import state
 from tests.support.people import Person, commit, group, message
@@ -23,21 +24,45 @@ T = b"T" * 32
 @pytest.mark.parametrize(
     ("want", "expected"),
     [
-        (F.Subscription(T), Start(10)),
-        (F.Subscription(T, last=0), Start(1)),
-        (F.Subscription(T, last=4), Start(6)),
-        (F.Subscription(T, last=8), Start(4)),  # none from before the account was let in
-        (F.Subscription(T, last=50), Start(4)),
-        (F.Subscription(T, start=(2, 7)), Start(8)),
-        (F.Subscription(T, start=(2, 0)), Start(1)),
-        (F.Subscription(T, start=(2, 9)), Start(10)),
+        (F.Subscription(T), Start(10, 2)),
+        (F.Subscription(T, last=0), Start(1, 2)),
+        (F.Subscription(T, last=4), Start(6, 2)),
+        (F.Subscription(T, last=8), Start(4, 2)),  # none from before the account was let in
+        (F.Subscription(T, last=50), Start(4, 2)),
+        (F.Subscription(T, start=(2, 7)), Start(8, 2)),
+        (F.Subscription(T, start=(2, 0)), Start(1, 2)),
+        (F.Subscription(T, start=(2, 9)), Start(10, 2)),
         (F.Subscription(T, start=(2, 10)), Code.CONFLICT),
-        (F.Subscription(T, start=(1, 7)), Start(1, reset=True)),
-        (F.Subscription(T, start=(3, 0)), Start(1, reset=True)),
+        (F.Subscription(T, start=(1, 7)), Start(1, 2, reset=True)),
+        (F.Subscription(T, start=(3, 0)), Start(1, 2, reset=True)),
     ],
 )
 def test_places(want: F.Subscription, expected: Start | Code) -> None:
     assert place(want, state(9, since=3, generation=2), 9) == expected
+
+
+BORDERS = (Restored(20, 4, b"4" * 32), Restored(30, 4, b"4" * 32), Restored(40, 7, b"7" * 32))
+
+
+@pytest.mark.parametrize(
+    ("want", "expected"),
+    [
+        (F.Subscription(T, (40, 8)), Start(9, 40)),
+        (F.Subscription(T, (40, 10)), Code.CONFLICT),
+        (F.Subscription(T, (30, 6)), Start(7, 30)),
+        (F.Subscription(T, (30, 9)), Start(8, 30)),  # 8 and 9 were lost
+        (F.Subscription(T, (25, 2)), Start(3, 25)),  # a restoration that was itself lost
+        (F.Subscription(T, (1, 4)), Start(5, 1)),
+        (F.Subscription(T, (1, 100)), Start(5, 1)),
+        (F.Subscription(T, (41, 3)), Start(1, 1, reset=True)),
+        (F.Subscription(T), Start(10, 40)),
+        (F.Subscription(T, last=0), Start(1, 1)),
+        (F.Subscription(T, last=2), Start(8, 30)),
+        (F.Subscription(T, last=1), Start(9, 40)),
+    ],
+)
+def test_places_in_a_log_that_was_restored(want: F.Subscription, expected: Start | Code) -> None:
+    assert place(want, state(9, generation=40, restores=BORDERS), 9) == expected
 
 
 async def scene(lab: Lab, *names: str, entries: int = 3) -> tuple[list[Person], list[FakeClient], bytes]:

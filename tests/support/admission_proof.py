@@ -19,6 +19,7 @@ from protocol.errors import Close, Code
 from protocol.limits import OUTBOUND_BYTES_MAX
 from relay.demo.processes import RelayProcess, chappe
 from tests.support import admission_load as load
+from tests.support.backup_proof import backup_and_restore
 from tests.support.bad_peers import CLASSES, REFUSALS, counters
 from tests.support.people import Person, group, message
 from tests.support.proof import check
@@ -177,7 +178,7 @@ async def _moved(relay: RelayProcess, counter: str, before: float) -> bool:
 
 
 async def o9_ban_quota_retention(seed: int) -> dict[str, Any]:
-    """Ban, quota and retention on a running relay. Backup and restore are not here: they do not exist yet."""
+    """Ban, quota, retention (files included), backup and restore on a running relay."""
     async with _measured() as (relay, stack):
         data, url = str(relay.data), relay.url
         alice, eve = Person("alice", load.now_ms()), Person("eve", load.now_ms())
@@ -198,7 +199,10 @@ async def o9_ban_quota_retention(seed: int) -> dict[str, Any]:
             check(code == 0 and (await again.login(eve)).registered, "the unbanned cannot come back")
         await _quota(a, alice, data)
         freed = await _retention(a, alice, data)
-        return {"ban": "4504 at once and again", "quota": "429 beyond it, then lifted", "retention freed bytes": freed}
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
+        restored = await backup_and_restore(Path(temporary))
+    shown = {"ban": "4504 at once and again", "quota": "429 beyond it, then lifted", "retention freed bytes": freed}
+    return shown | restored
 
 
 async def _quota(wire: Any, alice: Person, data: str) -> None:
