@@ -22,7 +22,7 @@ from relay import auth, log, router
 from relay.admission.buckets import Kind
 from relay.admission.gate import Wait
 from relay.admission.why import Why
-from relay.bounds import DRAIN_RECONNECT_MS, RETRY_MS
+from relay.bounds import DRAIN_RECONNECT_MS, PAUSE_MS, RETRY_MS
 from relay.catchup import Catchup
 from relay.context import Relay
 from relay.delivery_service import DeliveryService
@@ -333,6 +333,7 @@ class Connection:
         wait = self._gate.take(kind, now_ms)
         if wait is not None:
             self._count(wait.why)
+            self.peer.pause_nowait(PAUSE_MS)
             if self._gate.is_flooding and not self.is_over:
                 self._count(Why.FLOOD)
                 log.info("flood", address=self.peer.address, account=self.account, device=self.device)

@@ -23,8 +23,9 @@ class Peer:
 
     __slots__ = (
         "_began_ms", "_blocked_ms", "_control_ms", "_controls", "_counted", "_due_ms", "_heard_ms", "_held",
-        "_midway_bytes", "_opening", "_out", "_plane", "_was_full", "address", "buffered_bytes", "endpoint", "fd",
-        "handler", "is_blocked", "is_bulk", "is_reading", "is_writing", "sock", "stage",
+        "_last_bytes", "_midway_bytes", "_opening", "_out", "_paused_ms", "_plane", "_was_full", "address",
+        "buffered_bytes", "endpoint", "fd", "handler", "is_blocked", "is_bulk", "is_reading", "is_writing", "sock",
+        "stage",
     )  # fmt: skip
 
     def __init__(self, plane: Driver[Peer], sock: socket, address: str, *, is_tls: bool) -> None:
@@ -49,6 +50,8 @@ class Peer:
         self._began_ms = 0  # when the message that is under way began; 0: none is
         self._heard_ms = 0
         self._midway_bytes = 0
+        self._paused_ms = 0  # until when nothing is read; 0: it is
+        self._last_bytes = 0  # read since our close frame
         self._control_ms = 0  # a second of control frames began here, with `_controls` of them before it
         self._controls = 0
         self._counted = 0  # of them up to the last look
@@ -95,6 +98,23 @@ class Peer:
         self._append(endpoint.outgoing())
         self.stage = Stage.CLOSING
         self._expect_within(B.CLOSE_MS)
+
+    def pause_nowait(self, span_ms: int) -> None:
+        """Read nothing for a while: whoever goes on all the same is held up by TCP, and costs nobody anything."""
+        if self.stage is Stage.OPEN:
+            until_ms = self._plane.now_ms + span_ms
+            if not self._paused_ms:
+                self._stop_reading()
+                self._plane.wake_at(until_ms, self)
+            self._paused_ms = max(self._paused_ms, until_ms)
+
+    def on_pause_over(self) -> None:
+        """The time of ``pause_nowait`` has come, if it was not made longer meanwhile."""
+        if self._paused_ms > self._plane.now_ms:
+            self._plane.wake_at(self._paused_ms, self)
+        else:
+            self._paused_ms = 0
+            self._go_on()
 
     def login_decided_nowait(self) -> None:
         """From now on the limits of a session hold."""
@@ -189,18 +209,32 @@ class Peer:
         """Epoll says that the kernel takes bytes again."""
         self.is_blocked = False
         self.flush()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Deliver what is held back, and read on, unless there is still a reason not to."""
         held, handler = self._held, self.handler
-        if held is not None and handler is not None and self.buffered_bytes <= self._plane.bound:
+        if held is not None and handler is not None and self._may_read():
             self._held = None
             self._deliver(held, handler)
         if self.stage is Stage.OVER:
             return
         self.is_writing = self.is_blocked
-        if not self.is_reading and self._held is None and self.buffered_bytes <= self._plane.bound:
+        if not self.is_reading and self._held is None and self._may_read():
             self.is_reading = True
             self._began_ms = self._began_ms and self._plane.now_ms
             self._heard_ms = self._plane.now_ms
         self._plane.register(self)
+
+    def _may_read(self) -> bool:
+        if self.stage >= Stage.CLOSING:
+            return self._last_bytes <= B.LINGER_BYTES
+        return not self._paused_ms and self.buffered_bytes <= self._plane.bound
+
+    def _stop_reading(self) -> None:
+        if self.is_reading:
+            self.is_reading = False
+            self._plane.register(self)
 
     def _writable(self) -> None:
         self._was_full = False
@@ -219,11 +253,12 @@ class Peer:
             return
         if not data:
             self._ended_by_peer()
-        elif self.stage is Stage.OPEN or self.stage is Stage.CLOSING:
+        elif self.stage is Stage.OPEN:
             self._websocket(data)
         elif self.stage is Stage.HEAD:
             self._head(data)
-        # ENDING: forgotten
+        else:
+            self._last(data)
 
     def _websocket(self, data: bytes) -> None:
         endpoint, handler = self.endpoint, self.handler
@@ -237,6 +272,14 @@ class Peer:
         else:
             self._unfinished(endpoint, len(data), new=bool(messages))
 
+    def _last(self, data: bytes) -> None:
+        """What comes after our close frame: only the peer's own counts, and not much is looked through for it."""
+        self._last_bytes += len(data)
+        if self._last_bytes > B.LINGER_BYTES:
+            self._stop_reading()
+        elif self.stage is Stage.CLOSING:
+            self._websocket(data)
+
     def _deliver(self, messages: list[bytes], handler: Handler) -> None:
         """Hand messages up, as long as their answers have room (rule 2 of the seam)."""
         bound = 2 * self._plane.bound
@@ -245,10 +288,9 @@ class Peer:
                 self.flush()
             if self.stage is not Stage.OPEN:
                 return  # something in an earlier one has ended the connection
-            if self.buffered_bytes > bound:
+            if self.buffered_bytes > bound or self._paused_ms:
                 self._held = messages[place:]
-                self.is_reading = False
-                self._plane.register(self)
+                self._stop_reading()
                 return
             if type(message) is Text:
                 handler.on_text()
