@@ -79,7 +79,7 @@ class Process:
         self.runner = Runner(worker, self.engine)
         self.items = self.runner.items = Items(self.engine.shelf, self._wanted, self.runner.ready)
         self.keeper.granted, self.keeper.parting = self._granted, self._parting
-        self.keeper.overloaded = lambda: len(self.items) > B.ITEMS_MAX
+        self.keeper.room = self.items.room
         self.keeper.handle_taken = lambda text: worker.log.error("the handle %r is not ours: %s", worker.handle, text)
         self._wrote = trio.Event()  # set, and replaced, after each transaction
         self.engine.shelf.journal.written = self._written

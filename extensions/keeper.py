@@ -6,7 +6,7 @@ to this one under higher tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 import trio
@@ -36,7 +36,7 @@ class WorkerKeeper(Keeper):
         self.features = (SLOTS_FEATURE,)
         self.granted: Callable[[Collection[int]], None] = lambda slots: None
         self.parting: Callable[[Collection[int]], None] = lambda slots: None
-        self.overloaded: Callable[[], bool] = lambda: False
+        self.room: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint  # waited for before reading on
         self.handle_taken: Callable[[str], None] = lambda text: None
         self._policy = policy
         self._handle = handle
@@ -105,8 +105,7 @@ class WorkerKeeper(Keeper):
                 self.engine.frame(frame)
         if self.engine.shelf.journal.statistics().waiting > PENDING_WRITES_MAX:
             await self.engine.shelf.journal.flushed()
-        if self.overloaded():
-            raise LinkDown("more jobs wait than this worker keeps; it reads on when handlers have caught up")
+        await self.room()
 
     async def _slots(self, changed: SlotsChanged) -> None:
         shelf = self.engine.shelf

@@ -17,6 +17,7 @@ import trio
 from relay.cli import up as module
 from relay.config import Settings
 from relay.run import Running
+from relay.workers import Workers
 from tests.support.people import Person
 from tests.support.wire import open_wire
 
