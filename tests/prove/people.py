@@ -9,6 +9,7 @@ from functools import partial
 
 import trio
 
+from tests.support import workers_proof
 from tests.support.conformance_proof import b10_other_language
 from tests.support.proof import Proof
 from tests.support.spine import installs, suites
@@ -23,6 +24,10 @@ async def run(seed: int, only: str) -> int:
     await proof.show("the base install runs the echo bot", partial(installs.echo_bot_on_the_base_install, seed))
     await proof.show("B1-B7 bots", partial(suites.passed, BOT_SCENARIOS))
     await proof.show("B10 a client in another language", partial(b10_other_language, seed))
+    await proof.show("B8 a worker dies in the middle of jobs", partial(workers_proof.b8_worker_dies, seed))
+    await proof.show("B9 a worker that was not added", partial(workers_proof.b9_not_added, seed))
+    await proof.show("a worker that dies at each start", partial(workers_proof.crash_loop, seed))
+    await proof.show("a job that never ends", partial(workers_proof.never_answers, seed))
     await proof.show("fuzzing frames and contents", partial(suites.passed, FUZZ))
     return proof.conclude()
 
