@@ -47,3 +47,4 @@ WORKER_RESTARTS_MAX: Final = 5  # deaths of a worker beside the relay, within th
 WORKER_RESTARTS_S: Final = 60.0  # one that dies less often is worth starting again
 WORKER_BACK_OFF_S: Final = 0.5  # before it is started again
 WORKER_STOP_S: Final = 8.0  # to finish what it does when the relay ends: with the draining below a supervisor's limit
+SERVED_SLICE: Final = 1000  # topics of a worker looked at in one go: half a millisecond

@@ -14,7 +14,7 @@ from rich.markup import escape as escape_markup
 
 from clients.cli.personal import HELP as PERSONAL_HELP
 from clients.cli.personal import Personal
-from clients.cli.room import Follower, NotFound, Room, clean, describe
+from clients.cli.room import Follower, NotFound, Room, clean, describe, introduction
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
 from clients.conversations import Conversation
@@ -304,6 +304,9 @@ class Lines:
             return
         content = describe(event.content)
         if content["text"] is None:
+            said = introduction(event.content, event.account)
+            if said is not None:
+                self._say(self._where(event.topic) + escape(said), "yellow")
             return
         when = datetime.fromtimestamp(event.ts / 1000, UTC).astimezone().strftime("%H:%M")
         doubt = f"  [red]({escape(event.doubt)})[/]" if event.doubt else ""

@@ -222,10 +222,10 @@ async def test_a_client_that_vanishes_during_the_read(monkeypatch: pytest.Monkey
         assert lab.relay.hubs.statistics().subscriptions == 0
 
 
-async def test_worker_groups_are_not_granted_here() -> None:
+async def test_people_get_no_slots() -> None:
     async with open_lab() as lab:
         a = await lab.register(lab.person("alice"))
-        assert (await a.err(F.Sub(0, None, "rankers"))).code == Code.UNKNOWN_METHOD
+        assert (await a.err(F.Sub(0, None, "shared"))).code == Code.FORBIDDEN
 
 
 async def test_acknowledgements_reach_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
