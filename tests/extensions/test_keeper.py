@@ -51,6 +51,7 @@ async def test_an_answer_that_says_fenced_ends_the_process(tmp_path: Path) -> No
         judged(Err(1, Code.CONFLICT, "", None, ErrDetail(Reason.FENCED)))
         assert len(heard) == 3
         await until(lambda: len(running.processes) > 1)
+        await running.holds(256)
 
 
 async def test_a_refusal_for_a_while_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,3 +106,25 @@ async def test_the_handle_is_taken_once(tmp_path: Path) -> None:
         await running.process.keeper._take_handle(link)
         await running.finish()
         await running.process.keeper._take_handle(link)
+
+
+async def test_a_handle_of_somebody_else_is_said_and_the_worker_goes_on(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        ann = await stage.person("ann")
+        await ann.client.claim_handle("echo")
+        running = await stage.start(make_worker())
+        said: list[str] = []
+        await until(lambda: running.processes)
+        running.process.keeper.handle_taken = said.append
+        await until(lambda: said)
+        await running.holds(256)
+
+
+async def test_a_group_of_another_kind_is_refused_for_good(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        first = await stage.start(make_worker())
+        await first.holds(256)
+        other = await stage.start(make_worker(single=True))
+        await other.ended.wait()
+        assert isinstance(other.error, WorkerError)
+
