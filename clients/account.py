@@ -25,14 +25,17 @@ def has_identity(vault: Vault) -> bool:
     return vault.get(R.META, b"identity") is not None
 
 
-def create_identity(vault: Vault, now_ms: int, entropy: Entropy) -> R.Identity:
-    """Make an account: root key, recovery key, and this device as the first, primary one. Durable on return."""
+def create_identity(vault: Vault, now_ms: int, entropy: Entropy, *, service: bool = False) -> R.Identity:
+    """Make an account: root key, recovery key, and this device as the first, primary one. Durable on return.
+
+    ``service``: a worker, which serves everyone.
+    """
     root, recovery, device = (SigningKey(entropy(32)) for _ in range(3))
     inbox_private = entropy(32)
     inbox_public = sodium.crypto_scalarmult_base(inbox_private)
     devices = DeviceList(
         root.public, 1, now_ms, now_ms + L.DEVICE_LIST_LIFE_MS,
-        (Device(device.public, inbox_public, now_ms, True),), recovery.public,
+        (Device(device.public, inbox_public, now_ms, True),), recovery.public, service,
     )  # fmt: skip
     identity = R.Identity(
         root.public, root.seed, device.seed, inbox_private, inbox_public, sign_list(devices, root),

@@ -154,12 +154,13 @@ class Link:
 
     # -- running -------------------------------------------------------------------------------------------------------
     async def log_in(
-        self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy, number: int = 0
+        self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy, number: int = 0,
+        features: tuple[str, ...] = (),
     ) -> LoginResult:  # fmt: skip
         """INFO, CONNECT, OK. Raises ``LinkDown``: final if the relay will never let this device in."""
         try:
             with trio.fail_after(L.LOGIN_MS / 1000):
-                self.login = await self._log_in(key, account, list_version, agent, entropy, number)
+                self.login = await self._log_in(key, account, list_version, agent, entropy, number, features)
         except trio.TooSlowError:
             raise LinkDown("the relay did not answer the login in time") from None
         except (ConnectionClosed, RemoteProtocolError) as error:
@@ -167,7 +168,8 @@ class Link:
         return self.login
 
     async def _log_in(
-        self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy, number: int = 0
+        self, key: SigningKey, account: bytes, list_version: int, agent: str, entropy: Entropy, number: int,
+        features: tuple[str, ...],
     ) -> LoginResult:  # fmt: skip
         info = await self._expect(Info)
         if VERSION not in info.versions:
@@ -176,7 +178,8 @@ class Link:
         nonce = entropy(L.NONCE_BYTES)
         message = challenge(info.cluster, info.nonce, nonce, VERSION, account, key.public)
         connect = Connect(
-            1, VERSION, key.public, nonce, sign_challenge(key, message), account, list_version, (), agent, number
+            1, VERSION, key.public, nonce, sign_challenge(key, message), account, list_version, features, agent,
+            number,
         )  # fmt: skip
         await self._socket.send_message(self._session.send(connect))
         reply = await self._expect(Ok)

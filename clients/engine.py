@@ -46,15 +46,25 @@ from protocol.frames import (
     SubResult,
     Subscription,
 )
-from protocol.ids import Entropy, inbox_topic
+from protocol.identity import DeviceList
+from protocol.ids import Entropy, inbox_topic, slot_inbox, slot_of
 from protocol.messages import Body, compose
+from protocol.messages.key import Failed as KeyFailed
 from protocol.messages.key import Readmit
 from protocol.messages.rcpt import Delivered
 from protocol.position import Seen
 
 
+def _box_inbox(account: bytes, body: Body, devices: DeviceList) -> bytes:
+    """Where a box goes: at a worker, to whichever process has the conversation that it is about."""
+    topic = body.topic if isinstance(body, (Readmit, KeyFailed)) else b""
+    return slot_inbox(account, slot_of(topic)) if devices.service and topic else inbox_topic(account)
+
+
 class Engine:
     """State and rules of one client."""
+
+    shelf_type: type[Shelf] = Shelf
 
     def __init__(
         self,
@@ -63,7 +73,7 @@ class Engine:
         clock_ms: Callable[[], int],
         entropy: Entropy,
     ) -> None:
-        self.shelf = Shelf(vault, publish, clock_ms, entropy)
+        self.shelf = self.shelf_type(vault, publish, clock_ms, entropy)
         self.directory = Directory(self.shelf)
         self.commits = Commits(self.shelf)
         self.outbox = Outbox(self.shelf, self.commits)
@@ -157,7 +167,7 @@ class Engine:
         """Queue a sealed box to one device of another account; nothing happens if the device is not known."""
         devices = self.directory.known(account)
         entry = None if devices is None else devices.device(device)
-        if entry is None:
+        if devices is None or entry is None:
             return
         message_id = self.shelf.new_id()
         sealed = seal_box(
@@ -165,8 +175,8 @@ class Engine:
             account=self.shelf.account, sender=self.shelf.device, entropy=self.shelf.entropy,
         )  # fmt: skip
         row = R.Outgoing(
-            self.shelf.next_number(), inbox_topic(account), message_id, Work.BOX, Flag.SEALED, body=sealed, quiet=True,
-            token=self.shelf.token_of(account),
+            self.shelf.next_number(), _box_inbox(account, body, devices), message_id, Work.BOX, Flag.SEALED,
+            body=sealed, quiet=True, token=self.shelf.token_of(account),
         )  # fmt: skip
         self.outbox.queue(row)
 

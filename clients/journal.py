@@ -34,7 +34,7 @@ class Journal:
         """``publish`` gets events and notices after the transaction they belong to."""
         self._vault = vault
         self._publish = publish
-        self._batch = Batch()
+        self._batch = self._new_batch()
         self._after: list[Callable[[], None]] = []
         self._told: list[AnyEvent | AnyNotice] = []
         self._before: dict[object, Callable[[], None]] = {}
@@ -97,6 +97,9 @@ class Journal:
         self.after(done.set)
         await done.wait()
 
+    def _new_batch(self) -> Batch:
+        return Batch()
+
     # -- the loop ------------------------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Commit what is noted, for ever. Raises ``VaultError`` when the vault cannot be written: then stop."""
@@ -110,7 +113,7 @@ class Journal:
         before, self._before = self._before, {}
         for write in before.values():
             write()
-        batch, self._batch = self._batch, Batch()
+        batch, self._batch = self._batch, self._new_batch()
         after, self._after = self._after, []
         told, self._told = self._told, []
         if batch:

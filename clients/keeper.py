@@ -28,7 +28,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.frames import AnyFrame, Evt, Pub
 from protocol.identity import open_signed
 from protocol.ids import TopicKind
-from protocol.requests import DevicesChanged, KeyPackagesLow, PresenceChanged, PutBlob
+from protocol.requests import DevicesChanged, KeyPackagesLow, LoginResult, PresenceChanged, PutBlob
 
 AGENT = "chappe/0.1"
 RECEIPT_DELAY_MS = 150  # a burst of messages is answered by one receipt
@@ -46,6 +46,7 @@ class Keeper:
         self.link_changed = trio.Event()
         self._url = url
         self._notify = notify
+        self.features: tuple[str, ...] = ()  # named in CONNECT
         self.invite: bytes | None = None  # token of an invitation, for relays that want one
         self._inbox_work = trio.Event()
         self._timers: dict[tuple[str, bytes], float] = {}  # (kind, topic) -> when it rings, by trio's clock
@@ -196,7 +197,9 @@ class Keeper:
         async with open_link(self._url, monotonic_ms) as link:
             version = open_signed(shelf.identity.signed_list).version
             self._login = max(self._login + 1, shelf.clock_ms())
-            login = await link.log_in(shelf.device, shelf.account, version, AGENT, shelf.entropy, self._login)
+            login = await link.log_in(
+                shelf.device, shelf.account, version, AGENT, shelf.entropy, self._login, self.features
+            )
             try:
                 with trio.CancelScope() as scope:
                     self._drop_link = scope
@@ -205,18 +208,22 @@ class Keeper:
                         if not login.registered:
                             await self._register(link, login.list_version)
                         self._attached(link)
-                        nursery.start_soon(self._upkeep, link, login.key_packages)
-                        nursery.start_soon(self._work_inbox, link)
-                        nursery.start_soon(self.engine.care.run, link)
-                        nursery.start_soon(self.engine.contacts.run, link)
-                        nursery.start_soon(self.engine.own.run, link)
-                        nursery.start_soon(self.engine.presence.run, link)
-                        nursery.start_soon(self.engine.recovering.run, link, login.list_version)
+                        self._start_tasks(nursery, link, login)
                 raise LinkDown("the relay broke the order of a conversation")
             finally:
                 self._drop_link = None
                 engine.detach()
                 self.link_changed = trio.Event()
+
+    def _start_tasks(self, nursery: trio.Nursery, link: Link, login: LoginResult) -> None:
+        """What runs as long as a connection lasts."""
+        nursery.start_soon(self._upkeep, link, login.key_packages)
+        nursery.start_soon(self._work_inbox, link)
+        nursery.start_soon(self.engine.care.run, link)
+        nursery.start_soon(self.engine.contacts.run, link)
+        nursery.start_soon(self.engine.own.run, link)
+        nursery.start_soon(self.engine.presence.run, link)
+        nursery.start_soon(self.engine.recovering.run, link, login.list_version)
 
     async def _register(self, link: Link, known_version: int) -> None:
         try:
@@ -231,6 +238,7 @@ class Keeper:
         self.engine.attach(link)
 
         def transmit(pub: Pub, blobs: tuple[R.Blob, ...], reply: Callable[..., None]) -> None:
+            pub, reply = self._outgoing(pub, reply)
             if blobs and self._nursery is not None:
                 self._nursery.start_soon(self._with_blobs, link, pub, blobs, reply)
             else:
@@ -241,6 +249,10 @@ class Keeper:
         self.link_changed.set()
         for talk in self.engine.shelf.conversations.values():
             self._roster_changed(talk.topic)
+
+    def _outgoing(self, pub: Pub, reply: Callable[..., None]) -> tuple[Pub, Callable[..., None]]:
+        """A PUB as it leaves, and who hears the answer."""
+        return pub, reply
 
     async def _with_blobs(
         self, link: Link, pub: Pub, blobs: tuple[R.Blob, ...], reply: Callable[..., None]

@@ -227,6 +227,7 @@ class Vault:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._guard(self._db, batches)
                 for batch in batches:
                     self._write(batch.records.items(), batch.events)
                 self._db.execute("COMMIT")
@@ -236,6 +237,9 @@ class Vault:
                 raise
         except sqlite3.Error as error:
             raise VaultError(f"{self.path} cannot be written ({error}); free disk space and start again") from error
+
+    def _guard(self, db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
+        """Called first in the transaction; what it raises undoes it. For vaults that several processes write."""
 
     def _write(
         self, records: Iterable[tuple[tuple[str, bytes], bytes | None]], events: Iterable[tuple[int, bytes, bytes]]

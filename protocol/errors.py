@@ -51,6 +51,7 @@ class Reason(IntEnum):
     SPACING = 8  # a commit follows the last one too soon, or somebody reserved the next one
     VERSION = 9  # a device list that is not the next version
     TAKEN = 10  # a handle that belongs to another account
+    FENCED = 11  # the slot of a worker has another holder by now: its token is no longer in force
 
 
 class Close(IntEnum):

@@ -33,6 +33,9 @@ Token: TypeAlias = Annotated[bytes, Meta(max_length=L.TOKEN_BYTES_MAX)]
 
 VERSION: Final = 1
 SUBPROTOCOL: Final = "chappe.v1"
+SLOTS_FEATURE: Final = "slots"  # in CONNECT: one of several processes of a worker, which share one login
+GROUP_SHARED: Final = "shared"  # worker group of a SUB: the slots are spread over all processes
+GROUP_SINGLE: Final = "single"  # one process has all of them, the others wait to take over
 
 
 class Flag(IntFlag):
@@ -142,7 +145,7 @@ class Subscription(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Sub(Frame, frozen=True, tag=7):
-    """Subscribe to up to 256 topics, or (topics None) to the slots of a worker group."""
+    """Subscribe to up to 256 topics, or (topics None) to the slots of a worker; the group says how they are shared."""
 
     rid: UInt
     topics: Annotated[tuple[Subscription, ...], Meta(max_length=L.SUBSCRIBE_TOPICS_MAX)] | None

@@ -52,6 +52,17 @@ def inbox_topic(account: bytes) -> bytes:
     return tagged_hash("topic/inbox", (account,))
 
 
+def slot_of(topic: bytes) -> int:
+    """The slot of a topic, 0–255: its first byte, since a topic id is a hash already."""
+    return topic[0]
+
+
+def slot_inbox(account: bytes, slot: int) -> bytes:
+    """Topic of a worker's inbox for one of its slots. It begins with the slot, so that it lies in it itself."""
+    number = slot.to_bytes(1, "big")
+    return number + tagged_hash("topic/slot", (account, number))[1:]
+
+
 def self_topic(account: bytes) -> bytes:
     """Topic that an account's own devices share."""
     return tagged_hash("topic/self", (account,))

@@ -206,6 +206,12 @@ class PresenceOf(Params, frozen=True):
     seen_ms: UInt  # when it was last here, cut to the hour; 0: not known
 
 
+class ReleaseSlots(Params, frozen=True):
+    """``slots.release``: all of these slots is written; another process of the worker may have them. Result: nil."""
+
+    slots: Annotated[tuple[UInt, ...], Meta(max_length=L.SLOTS)]
+
+
 METHODS: Final[dict[str, type[Params]]] = {
     "devices.publish": PublishList,
     "devices.get": GetLists,
@@ -230,6 +236,7 @@ METHODS: Final[dict[str, type[Params]]] = {
     "reports.post": PostReport,
     "presence.set": SetPresence,
     "presence.watch": WatchPresence,
+    "slots.release": ReleaseSlots,
 }
 
 
@@ -261,8 +268,25 @@ class PresenceChanged(Params, frozen=True):
     accounts: Annotated[tuple[PresenceOf, ...], Meta(max_length=L.PRESENCE_ACCOUNTS_MAX)]
 
 
+class SlotsChanged(Params, frozen=True):
+    """EVT ``slots``: what this process of a worker holds from now on, and what it is asked to release."""
+
+    granted: Annotated[tuple[tuple[UInt, UInt], ...], Meta(max_length=L.SLOTS)] = ()  # (slot, token)
+    revoked: Annotated[tuple[UInt, ...], Meta(max_length=L.SLOTS)] = ()  # write, then ``slots.release``
+
+
+class TopicNews(Params, frozen=True):
+    """EVT ``topic``: a topic of a held slot whose frames follow under ``tid``, from offset ``next`` on."""
+
+    tid: UInt
+    topic: Key
+    generation: UInt
+    next: UInt
+    head: UInt
+    fence: UInt
+
+
 EVENTS: Final[dict[str, type[Params]]] = {
-    "devices": DevicesChanged,
-    "keypackages.low": KeyPackagesLow,
-    "presence": PresenceChanged,
-}
+    "devices": DevicesChanged, "keypackages.low": KeyPackagesLow, "presence": PresenceChanged,
+    "slots": SlotsChanged, "topic": TopicNews,
+}  # fmt: skip

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Final
 
 from protocol.errors import Close, Code
-from protocol.frames import VERSION, Connect
+from protocol.frames import SLOTS_FEATURE, VERSION, Connect
 from protocol.identity import IdentityError, challenge, check_key, verify_challenge
 from protocol.limits import RECONNECT_MS_MAX
 from relay import log
@@ -48,6 +48,7 @@ class Judgement:
     why: Why | None = None  # for the metrics, where the operator's bounds are the reason
     login: Login = _NO_LOGIN  # where it is registered
     refused: Refused | None = None  # by the store, in its own words
+    shared: bool = False  # one of several processes of a worker
 
 
 _FAILED = (
@@ -74,15 +75,18 @@ async def decide(relay: Relay, frame: Connect, nonce: bytes, address: str) -> Ju
         (account,) = await relay.store.accounts.get([frame.account])
         judgement = judge(frame, proven, account, relay.clock_ms())
         if judgement.verdict is Verdict.REGISTERED:
-            login = await relay.store.accounts.login(frame.account, frame.device, frame.number)
+            shared = account is not None and account.service and SLOTS_FEATURE in frame.features
+            login = await relay.store.accounts.login(frame.account, frame.device, frame.number, shared=shared)
             if isinstance(login, Refused):
                 return Judgement(Verdict.REFUSED, close=Close.LATE_LOGIN, refused=login)
-            judgement = replace(judgement, login=login)
+            judgement = replace(judgement, login=login, shared=shared)
     except StoreAway as error:
         away = Refused(Code.STORE_AWAY, str(error)[:400], retry_ms=RETRY_MS)
         return Judgement(Verdict.REFUSED, close=Close.INTERNAL, refused=away)
     is_banned = relay.rules.banned(address, frame.account, frame.device) is not None
-    others = [item for item in relay.registry.of_account(frame.account) if item.device != frame.device]
+    others = relay.registry.of_account(frame.account)
+    if not judgement.shared:
+        others = [item for item in others if item.device != frame.device]
     judgement = judge_bounds(judgement, is_banned, len(others), relay.rules.bound(frame.account, "connections"))
     if judgement.verdict is Verdict.REFUSED:
         relay.counters.failed_logins += 1

@@ -27,6 +27,7 @@ from relay.catchup import Catchup
 from relay.context import Relay
 from relay.delivery_service import DeliveryService
 from relay.hub import Subscription
+from relay.lease import Lease
 from relay.registry import ConnectionStatistics
 from relay.requests import Requests
 from relay.seam import Peer
@@ -35,10 +36,8 @@ from storage.base import Append, Refused
 
 _ANONYMOUS = bytes(L.KEY_BYTES)
 ANSWERED = (F.Pub, F.Sub, F.Req, F.Connect, F.Bye)  # have rates of their own, or come once
-RECONNECT_MS = {
-    Close.RESTART: DRAIN_RECONNECT_MS, Close.FLOOD: L.FLOOD_RECONNECT_MS, Close.KICKED: L.KICK_RECONNECT_MS,
-    Close.OVERLOAD: L.RECONNECT_MS_MAX,
-}  # fmt: skip
+RECONNECT_MS = {Close.RESTART: DRAIN_RECONNECT_MS, Close.FLOOD: L.FLOOD_RECONNECT_MS,
+                Close.KICKED: L.KICK_RECONNECT_MS, Close.OVERLOAD: L.RECONNECT_MS_MAX}  # fmt: skip
 _EPHEMERAL_FLAG = int(F.Flag.EPHEMERAL)  # operations on the enum cost more than the rest of a message
 _EPHEMERAL, _PUBLISH = Kind.EPHEMERAL, Kind.PUBLISH
 _CLOSE_UNSUPPORTED = 1003  # RFC 6455 section 7.4.1: a type of data that cannot be accepted
@@ -54,6 +53,9 @@ class Connection:
         self.login = 0
         self.login_number = 0  # as the device numbered its CONNECT
         self.is_registered = False
+        self.wants_slots = False
+        self.is_shared = False  # one of several processes of a worker
+        self.lease: Lease | None = None  # what it holds, once it asked for slots
         self._relay = relay
         self._service = service
         self._settings = relay.settings
@@ -65,10 +67,9 @@ class Connection:
         self._facts: router.Facts | None = None  # what the router asks, while it stays the same
         self._boundary = relay.boundary("message", self.failed)
         self._patience_ms = 0
-        self._catchup = Catchup(
-            peer, relay.store.topics, self._settings.outbound_bytes_max, relay.counters, self._spawn
-        )
-        self._subscriptions = Subscriptions(self, relay.store.topics, relay.hubs, self._catchup, self._settings)
+        bound = self._settings.outbound_bytes_max
+        self._catchup = Catchup(peer, relay.store.topics, bound, relay.counters, self._spawn)
+        self._subscriptions = Subscriptions(self, relay, self._catchup, self._spawn)
         self._requests = Requests(
             self, service, self._subscriptions, self._catchup, self._settings.requests_inflight_max, self._spawn
         )
@@ -244,17 +245,14 @@ class Connection:
         elif isinstance(frame, F.Connect):
             self._spawn("login", partial(self._login, frame))
         elif isinstance(frame, F.Bye):
-            self._closed_by_client()
+            self._release()
+            self.peer.close_nowait(1000, "goodbye")
         elif isinstance(frame, F.Pong):
             pass
         elif self._waiting is None:
             self._handle(frame)
         else:
             self._waiting.append(frame)
-
-    def _closed_by_client(self) -> None:
-        self._release()
-        self.peer.close_nowait(1000, "goodbye")
 
     def _handle(self, frame: F.AnyFrame) -> None:
         if isinstance(frame, F.Pub):
@@ -273,15 +271,16 @@ class Connection:
             self._refuse_login(frame.rid, auth.refusal(judgement), judgement.close)
         if self._is_gone:
             return
-        number, key_packages = judgement.login.number, judgement.login.key_packages
+        number, packages = judgement.login.number, judgement.login.key_packages
         self._facts = None
         self.account, self.device, self.login_number = frame.account, frame.device, frame.number
+        self.wants_slots, self.is_shared = F.SLOTS_FEATURE in frame.features, judgement.shared
         self.bounds_changed()
         self._relay.counters.logins += 1
         self.peer.login_decided_nowait()
         if number and not self.registered(number):
             return
-        result = LoginResult(self.is_registered, judgement.list_version, key_packages, self._relay.clock_ms())
+        result = LoginResult(self.is_registered, judgement.list_version, packages, self._relay.clock_ms())
         self.send(F.Ok(frame.rid, msgspec.Raw(encode_struct(result))))
         log.debug("login", address=self.peer.address, device=frame.device, agent=frame.agent, number=number)
         waiting, self._waiting = self._waiting or [], None
@@ -314,7 +313,8 @@ class Connection:
             return
         facts = self._facts
         if facts is None:
-            facts = self._facts = router.Facts(self.account, self.device, self.login, self.is_registered)
+            facts = router.Facts(self.account, self.device, self.login, self.is_registered, self.is_shared)
+            self._facts = facts
         now_ms = self._relay.clock_ms()
         action = router.decide(frame, facts, now_ms)
         if isinstance(action, Append) and action.create is not None:

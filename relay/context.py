@@ -25,6 +25,7 @@ from relay.pending import Pending
 from relay.presence import Presence
 from relay.registry import Registry
 from relay.reports import ReportDesk
+from relay.slots import Slots
 from relay.tickets import Tickets
 from relay.wheel import Wheel
 from storage.base import Entry, Freed, Store
@@ -53,6 +54,7 @@ class Relay:
         self.registry = Registry()
         self.wheel = Wheel(tick_ms())
         self.hubs = Hubs(settings, store.topics, broker, self.counters, self.spawn, lambda do: self.later(do))
+        self.slots = Slots(store.slots, tick_ms, self.spawn)
         self.tickets = Tickets(tick_ms, entropy)
         self.presence = Presence(store.topics, clock_ms, self.spawn)
         self.registry.gone = self.presence.gone
@@ -103,6 +105,7 @@ class Relay:
     def committed(self, entry: Entry) -> None:
         """An entry is durable: hand it to its followers, and act on new device lists."""
         self.hubs.committed(entry)
+        self.slots.committed(entry)
         if entry.flags & _DEVICES:
             self._list_changed(entry)
 

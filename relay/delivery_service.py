@@ -24,6 +24,7 @@ from protocol.puzzle import Puzzle
 from relay.admission import registration
 from relay.bounds import CLAIM_DEVICES_MAX, RETRY_MS
 from relay.context import Relay
+from relay.lease import Lease
 from relay.parcels import Parcels
 from relay.seam import Peer
 from storage.base import Account, Refused, StoreAway, TopicState
@@ -41,6 +42,9 @@ class Client(Protocol):
     is_registered: bool
     peer: Peer
     login_number: int
+    wants_slots: bool
+    is_shared: bool
+    lease: Lease | None
 
     @property
     def is_over(self) -> bool: ...
@@ -109,7 +113,8 @@ class DeliveryService:
             return outcome
         self._relay.counters.invited += bool(invite) and not outcome.duplicate
         if not client.is_registered and devices.device(client.device) is not None:
-            login = await self._store.accounts.login(client.account, client.device, client.login_number)
+            shared = client.is_shared = client.wants_slots and devices.service
+            login = await self._store.accounts.login(client.account, client.device, client.login_number, shared=shared)
             if isinstance(login, Refused):
                 return login
             client.registered(login.number)
@@ -293,6 +298,12 @@ class DeliveryService:
         """``presence.watch``"""
         return Answer(encode_struct(await self._relay.presence.watch(client, params.accounts)))
 
+    async def release_slots(self, client: Client, params: R.ReleaseSlots) -> Answer | Refused:
+        """``slots.release``"""
+        if client.lease is not None:
+            self._relay.slots.release(client.lease, params.slots)
+        return Answer(NIL)
+
 
 def _head(state: TopicState | None) -> SubResult:
     if state is None:
@@ -324,4 +335,5 @@ _METHODS: Final[dict[str, Method]] = {
     "reports.post": DeliveryService.post_report,
     "presence.set": DeliveryService.set_presence,
     "presence.watch": DeliveryService.watch_presence,
+    "slots.release": DeliveryService.release_slots,
 }

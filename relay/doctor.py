@@ -5,6 +5,7 @@ Every check gives one ``Check``. ``fail``: it will not work, or data is in dange
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
@@ -157,7 +158,7 @@ async def running(settings: Settings) -> list[Check]:
     """The relay that runs on the data directory; or, where none does, whether its ports are free."""
     try:
         ops = find(Path(settings.data))
-        status, _ = await trio.to_thread.run_sync(ops.get, "/readyz")
+        status, body = await trio.to_thread.run_sync(ops.get, "/readyz")
         who = await trio.to_thread.run_sync(ops.admin, "doctor", {})
     except OpsUnreachable as error:
         found = [_port(settings.host, settings.port, "port"), _port(settings.ops_host, settings.ops_port, "ops_port")]
@@ -165,7 +166,18 @@ async def running(settings: Settings) -> list[Check]:
     ready = status == 200
     checks = [Check("relay", OK if ready else WARN, f"running at {who['url']}{'' if ready else ', not ready'}")]
     checks += [Check("relay's settings", WARN, sentence) for sentence in who["insecure"]]
-    return [*checks, await reachable(who["url"])]
+    return [*checks, *workers(body), await reachable(who["url"])]
+
+
+def workers(body: bytes) -> Iterator[Check]:
+    """The workers beside a relay, as its ``/readyz`` tells them."""
+    for worker in json.loads(body).get("workers", []):
+        name = f"worker {worker['name']}"
+        if worker["down"]:
+            yield Check(name, FAIL, f"down: {worker['down']}; mend it and start the relay again")
+        else:
+            text = f"running as {worker['pid']}, started again {worker['restarts']} times"
+            yield Check(name, WARN if worker["restarts"] else OK, text)
 
 
 def _port(host: str, port: int, setting: str) -> Check:

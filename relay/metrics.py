@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import (
@@ -15,8 +15,10 @@ from prometheus_client.registry import Collector
 
 from protocol.errors import Close, Code
 from relay.admission.why import Why
+from relay.bounds import WORKER_LABELS_MAX
 from relay.counters import BUCKETS_MS, Histogram
 from relay.node import Node
+from relay.slots import GroupStatistics
 
 _COUNTERS = {
     "accepted": "websockets opened",
@@ -52,6 +54,7 @@ class NodeCollector(Collector):
         """All metrics of the relay."""
         yield from self._counters()
         yield from self._gauges()
+        yield from worker_gauges(self._node.relay.slots.statistics())
         counters = self._node.counters
         yield _histogram("chappe_publish_seconds", "PUB read to OK sent", counters.publish_ms)
         yield _histogram("chappe_fanout_seconds", "OK sent to last live subscriber served", counters.fanout_ms)
@@ -74,7 +77,7 @@ class NodeCollector(Collector):
         yield closes
 
     def _gauges(self) -> Iterator[Metric]:
-        now = self._node.statistics()
+        now, workers = self._node.statistics(), self._node.workers()
         values = {
             "connections": ("open websockets", now.connections),
             "queued_bytes": ("bytes that wait for slow sockets", now.listener.buffered_bytes),
@@ -101,9 +104,29 @@ class NodeCollector(Collector):
             "reports_waiting": ("reports that the operator has not closed", now.reports.count),
             "reports_oldest_ms": ("when the oldest of them was made, Unix ms; 0: none waits", now.reports.oldest_ms),
             "draining": ("this relay is ending", now.is_draining),
+            "workers_down": ("workers beside this relay that stay down", sum(bool(w.down) for w in workers)),
         }
         for name, (text, value) in values.items():
             yield GaugeMetricFamily(f"chappe_{name}", text, value=float(value))
+
+
+def worker_gauges(groups: Sequence[GroupStatistics]) -> Iterator[Metric]:
+    """Gauges by worker: of those connected for longest by account (16 hex digits), of all others together."""
+    named: dict[str, tuple[str, Callable[[GroupStatistics], int]]] = {
+        "processes": ("connected processes of a worker", lambda group: group.processes),
+        "slots": ("slots that a process of the worker holds", lambda group: group.slots),
+        "topics": ("conversations and inboxes of the worker", lambda group: group.topics),
+        "waiting": ("of them with news that wait to be delivered", lambda group: group.waiting),
+        "lag_topics": ("of them not acknowledged to the head", lambda group: group.lag.topics),
+        "lag_entries": ("entries that the worker has not acknowledged", lambda group: group.lag.entries),
+    }
+    for name, (text, value) in named.items():
+        gauge = GaugeMetricFamily(f"chappe_worker_{name}", text, labels=["worker"])
+        for group in groups[:WORKER_LABELS_MAX]:
+            gauge.add_metric([group.account.hex()[:16]], value(group))
+        if groups[WORKER_LABELS_MAX:]:
+            gauge.add_metric(["other"], sum(value(group) for group in groups[WORKER_LABELS_MAX:]))
+        yield gauge
 
 
 def _histogram(name: str, text: str, histogram: Histogram) -> Metric:

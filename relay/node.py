@@ -33,7 +33,9 @@ from relay.hubs import HubsStatistics
 from relay.listener import Listener
 from relay.presence import PresenceStatistics
 from relay.seam import Front, FrontStatistics, Handler, Peer
+from relay.slots import GroupStatistics
 from relay.wheel import BUCKET_MS
+from relay.workers import WorkerState
 from storage.base import Store, StoreAway, StoreStatistics
 from storage.casework import Waiting
 
@@ -56,6 +58,7 @@ class NodeStatistics:
     inflight: int
     backlog: int  # subscriptions behind the head
     is_draining: bool
+    workers: tuple[GroupStatistics, ...]
 
 
 class Node:
@@ -67,6 +70,7 @@ class Node:
         self.insecure = relay.settings.insecure()
         self.address = ""  # "host:port" once `listen` has been called
         self.drained = trio.Event()
+        self.workers: Callable[[], tuple[WorkerState, ...]] = tuple  # beside this relay
         self._nursery = nursery
 
     @property
@@ -105,7 +109,7 @@ class Node:
             self.listener.statistics(), self.relay.hubs.statistics(), self.relay.store.statistics(),
             self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(),
             self.relay.reports.statistics(), self.relay.presence.statistics(), self.relay.pending.count,
-            sum(c.backlog for c in connections), self.relay.is_draining,
+            sum(c.backlog for c in connections), self.relay.is_draining, self.relay.slots.statistics(),
         )  # fmt: skip
 
     async def drain(self) -> None:
@@ -162,6 +166,7 @@ async def open_node(
             log.warning("insecure", why=sentence)
         nursery.start_soon(_turn_wheel, relay, listener)
         nursery.start_soon(_retain, relay)
+        nursery.start_soon(_look_at_workers, relay)
         try:
             yield node
         finally:
@@ -196,6 +201,16 @@ async def _retain(relay: Relay) -> None:
         except StoreAway as error:
             log.warning("retention-skipped", why=str(error))
         await trio.sleep(relay.settings.retention_every_ms / 1000)
+
+
+async def _look_at_workers(relay: Relay) -> None:
+    """What workers have not acknowledged, for the metrics."""
+    while True:
+        await trio.sleep(B.LAG_EVERY_MS / 1000)
+        try:
+            await relay.slots.look()
+        except StoreAway as error:
+            log.warning("lag-skipped", why=str(error))
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

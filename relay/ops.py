@@ -49,6 +49,8 @@ def readiness(node: Node) -> dict[str, object]:
         reasons.append("draining: the relay is about to end")
     if not now.broker.connected:
         reasons.append("the link to the other relays is away; entries of other relays come late")
+    workers = node.workers()
+    reasons += [f"the worker {worker.name} is down: {worker.down}" for worker in workers if worker.down]
     return {
         "ready": not now.is_draining,
         "reasons": reasons,
@@ -57,6 +59,10 @@ def readiness(node: Node) -> dict[str, object]:
         "connections": now.connections,
         "inflight": now.inflight,
         "backlog": now.backlog,
+        "workers": [
+            {"name": worker.name, "pid": worker.pid, "restarts": worker.restarts, "down": worker.down}
+            for worker in workers
+        ],
         "store": {
             "queued": now.store.queued,
             "commits": now.store.commits,

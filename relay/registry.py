@@ -30,6 +30,7 @@ class Online(Protocol):
     account: bytes
     device: bytes
     login: int
+    is_shared: bool  # one of several processes of a worker
 
     @property
     def is_over(self) -> bool: ...
@@ -55,8 +56,7 @@ class Registry:
 
     def logged_in(self, connection: Online) -> bool:
         """A connection got its login number: the older connection of the device ends. False: this is the older one."""
-        other = self._devices.get(connection.device)
-        if other is not None and other is not connection:
+        for other in self._others(connection):
             if other.login > connection.login:
                 connection.bye(Close.SUPERSEDED)
                 return False
@@ -65,6 +65,11 @@ class Registry:
         self._devices[connection.device] = connection
         self._accounts.setdefault(connection.account, {})[connection] = None
         return True
+
+    def _others(self, connection: Online) -> list[Online]:
+        """The older connections of the same device, but for processes of a worker beside each other."""
+        same = [item for item in self.of_account(connection.account) if item.device == connection.device]
+        return [item for item in same if item is not connection and not (item.is_shared and connection.is_shared)]
 
     def closed(self, connection: Online) -> None:
         """A websocket is gone."""

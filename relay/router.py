@@ -20,6 +20,7 @@ from protocol.websocket import frame as binary_frame
 from relay.bounds import INFLIGHT_BYTES_MAX, RETRY_MS
 from relay.context import Relay
 from relay.hub import Hub, Subscription
+from relay.lease import LEASE_BYTES
 from storage.base import Append, Appended, Outcome, Refused, StoreAway, WelcomePost
 
 # As plain integers: one operation on the enum costs as much as a tenth of a message.
@@ -43,6 +44,7 @@ class Facts:
     device: bytes
     login: int
     is_registered: bool
+    is_shared: bool = False  # one of several processes of a worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,12 @@ def decide(frame: Pub, facts: Facts, now_ms: int) -> Append | Ephemeral | Refuse
         return Refused(Code.UNAUTHENTICATED, "this device is not registered yet; send devices.publish first")
     if flags & _NOT_PUBLISHABLE:
         return _bad(f"flags {flags} has bits that a client may not set")
-    if frame.token is not None and not flags & _SEALED:
-        return _bad("this relay grants no worker slots, so a PUB carries a token into an inbox only")
     if flags & _EPHEMERAL:
         return _ephemeral(frame)
+    if not flags & _SEALED and (frame.token is not None) != facts.is_shared:
+        return _bad("a process of a worker sends with the token of the topic's slot, and nobody else with one")
+    if facts.is_shared and not flags & _SEALED and len(frame.token or b"") != LEASE_BYTES:
+        return _bad(f"the token of a slot has {LEASE_BYTES} bytes")
     if flags & _NO_ECHO:
         return _bad("NO_ECHO is for ephemeral messages; stored ones are always echoed")
     return _aged(frame, now_ms) or _epoch(frame) or _stored(frame, facts)
@@ -79,8 +83,8 @@ def _bad(text: str) -> Refused:
 def _ephemeral(frame: Pub) -> Ephemeral | Refused:
     if frame.flags & _NEVER_EPHEMERAL:
         return _bad("an ephemeral message is never a commit, an access change, an erasure or public")
-    if frame.bundle is not None or frame.expect is not None or frame.after is not None or frame.ttl:
-        return _bad("an ephemeral message is not stored: it has no bundle, expect, after or ttl")
+    if frame.bundle is not None or frame.expect is not None or frame.after is not None or frame.ttl or frame.token:
+        return _bad("an ephemeral message is not stored: it has no bundle, expect, after, ttl or token")
     return _SPREAD_WITHOUT if frame.flags & _NO_ECHO else _SPREAD
 
 
@@ -125,7 +129,8 @@ def _stored(frame: Pub, facts: Facts) -> Append | Refused:
         create=None if bundle is None else bundle.create,
         read_from=0 if bundle is None else bundle.read_from,
         welcomes=() if bundle is None else tuple(WelcomePost(w.account, w.body, w.token) for w in bundle.welcomes),
-        blobs=() if bundle is None else bundle.blobs, token=frame.token,
+        blobs=() if bundle is None else bundle.blobs, token=frame.token if flags & Flag.SEALED else None,
+        lease=None if flags & Flag.SEALED or frame.token is None else int.from_bytes(frame.token, "big"),
     )  # fmt: skip
 
 

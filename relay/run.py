@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from relay.node import Node, open_node, prepare_process
 from relay.ops import serve_request
 from relay.ops_client import OPS_FILE
 from relay.sockets import location_of, open_listeners
+from relay.workers import Workers
 from storage.sqlite import open_store
 
 CLUSTER_FILE: Final = "cluster.id"
@@ -38,6 +39,7 @@ class Running:
     url: str
     ops_url: str
     data: Path
+    workers: Workers
 
 
 def cluster_id(data: Path) -> bytes:
@@ -73,8 +75,8 @@ def make_directory(settings: Settings) -> Path:
 
 
 @asynccontextmanager
-async def open_running(settings: Settings) -> AsyncIterator[Running]:
-    """Everything of one relay, accepting connections; all of it ends with the block.
+async def open_running(settings: Settings, beside: Sequence[str] = ()) -> AsyncIterator[Running]:
+    """Everything of one relay, accepting connections; all of it ends with the block. ``beside``: names of workers.
 
     Raises ``ConfigError`` or ``storage.base.StoreUnusable`` (possibly inside an exception group).
     """
@@ -92,7 +94,10 @@ async def open_running(settings: Settings) -> AsyncIterator[Running]:
         await nursery.start(partial(trio.serve_listeners, partial(serve_request, node, admin=admin), ops))
         ops_url = f"http://{location_of(ops[0].socket)}"
         (data / OPS_FILE).write_text(ops_url + "\n", encoding="ascii")  # where `chappe admin` finds us
-        yield Running(node, node.url, ops_url, data)
+        workers = Workers(beside, node.url, data)
+        node.workers = workers.states
+        nursery.start_soon(workers.run)
+        yield Running(node, node.url, ops_url, data, workers)
         nursery.cancel_scope.cancel()
 
 
@@ -108,10 +113,12 @@ _hear: Final[Hear] = lambda channel, data: None  # noqa: E731 - relays of a clus
 _missed: Final[Missed] = lambda: None  # noqa: E731 - likewise
 
 
-async def run_until_signal(settings: Settings, ready: Callable[[Running], None]) -> None:
+async def run_until_signal(
+    settings: Settings, ready: Callable[[Running], None], beside: Sequence[str] = ()
+) -> None:  # fmt: skip
     """Run a relay; ``ready`` is called when it accepts. SIGTERM or SIGINT drains, the second ends at once.
 
-    SIGHUP reads certificate and key anew.
+    SIGHUP reads certificate and key anew. ``beside``: names of workers to run beside it.
     """
     prepare_process()
     log.to_stderr(settings.log_level)
@@ -119,11 +126,11 @@ async def run_until_signal(settings: Settings, ready: Callable[[Running], None])
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
         trio.open_signal_receiver(signal.SIGHUP) as reloads,
     ):
-        async with open_running(settings) as running, trio.open_nursery() as nursery:
+        async with open_running(settings, beside) as running, trio.open_nursery() as nursery:
             nursery.start_soon(_reload, running.node, reloads)
             ready(running)
             await anext(signals)
-            nursery.start_soon(_end_after, running.node, nursery.cancel_scope)
+            nursery.start_soon(_end_after, running, nursery.cancel_scope)
             await anext(signals)
             log.warning("ended-at-once", why="a second signal")
             nursery.cancel_scope.cancel()
@@ -134,6 +141,7 @@ async def _reload(node: Node, reloads: AsyncIterator[int]) -> None:
         node.reload_tls()
 
 
-async def _end_after(node: Node, scope: trio.CancelScope) -> None:
-    await node.drain()
+async def _end_after(running: Running, scope: trio.CancelScope) -> None:
+    await running.workers.stop()
+    await running.node.drain()
     scope.cancel()

@@ -15,9 +15,10 @@ from protocol.errors import Code
 from protocol.position import chain_start
 from relay.bounds import RETRY_MS
 from relay.catchup import Catchup
-from relay.config import Settings
+from relay.context import Relay
 from relay.hub import Hub, Owner, Subscription
-from relay.hubs import Hubs
+from relay.hubs import Spawn
+from relay.lease import Lease
 from storage.base import Refused, StoreAway, Topics, TopicState
 
 NIL = b"\xc0"
@@ -86,6 +87,8 @@ class Client(Owner, Protocol):
 
     device: bytes
     is_registered: bool
+    is_shared: bool
+    lease: Lease | None
 
     @property
     def is_over(self) -> bool: ...
@@ -98,14 +101,16 @@ class Client(Owner, Protocol):
 class Subscriptions:
     """The subscriptions of one connection, one per topic."""
 
-    __slots__ = ("_by_tid", "_by_topic", "_catchup", "_client", "_hubs", "_topics", "most")
+    __slots__ = ("_by_tid", "_by_topic", "_catchup", "_client", "_hubs", "_slots", "_spawn", "_topics", "most")
 
-    def __init__(self, client: Client, topics: Topics, hubs: Hubs, catchup: Catchup, settings: Settings) -> None:
+    def __init__(self, client: Client, relay: Relay, catchup: Catchup, spawn: Spawn) -> None:
         self._client = client
-        self._topics = topics
-        self._hubs = hubs
+        self._topics = relay.store.topics
+        self._hubs = relay.hubs
+        self._slots = relay.slots
         self._catchup = catchup
-        self.most = settings.subscriptions_max  # unless the account has a bound of its own
+        self._spawn = spawn
+        self.most = relay.settings.subscriptions_max  # unless the account has a bound of its own
         self._by_tid: dict[int, Subscription] = {}
         self._by_topic: dict[bytes, Subscription] = {}
 
@@ -124,7 +129,7 @@ class Subscriptions:
             client.refuse(frame.rid, Refused(Code.UNAUTHENTICATED, text))
             return
         if wanted is None:
-            client.refuse(frame.rid, Refused(Code.UNKNOWN_METHOD, "this relay grants no worker slots; name topics"))
+            self._lease(frame)
             return
         hubs = [self._hubs.pin(want.topic) for want in wanted]
         try:
@@ -138,6 +143,61 @@ class Subscriptions:
         finally:
             for hub in hubs:
                 self._hubs.unpin(hub)
+
+    def _lease(self, frame: F.Sub) -> None:
+        """A process of a worker wants slots: OK, then EVT ``slots``, and the topics of what it holds as they have news.
+
+        A second SUB of this kind changes nothing.
+        """
+        client = self._client
+        if not client.is_shared:
+            text = f"slots are for workers: a service account, with {F.SLOTS_FEATURE!r} among the features of CONNECT"
+            client.refuse(frame.rid, Refused(Code.FORBIDDEN, text))
+            return
+        if client.lease is None:
+            lease = Lease(client, self, self._spawn)
+            refusal = self._slots.join(lease, frame.worker_group or F.GROUP_SHARED)
+            if refusal is not None:
+                client.refuse(frame.rid, refusal)
+                return
+            client.lease = lease
+        client.reply(frame.rid, NIL)
+
+    async def deliver(self, lease: Lease, topics: list[bytes]) -> None:
+        """Begin topics of held slots, each from its cursor, with an EVT ``topic`` before its first frame.
+
+        Raises ``StoreAway``: nothing was begun.
+        """
+        wanted = tuple(F.Subscription(topic) for topic in topics)
+        hubs = [self._hubs.pin(topic) for topic in topics]
+        try:
+            states = await read_states(self._topics, self._client.account, wanted, hubs)
+            if states is None:
+                raise StoreAway("access to one of the topics keeps changing")
+            for topic, hub, state in zip(topics, hubs, states, strict=True):
+                if not self._client.is_over and lease.holds(topic) and topic not in self._by_topic:
+                    self._deliver(lease, hub, state)
+        finally:
+            for hub in hubs:
+                self._hubs.unpin(hub)
+
+    def _deliver(self, lease: Lease, hub: Hub, state: TopicState | None) -> None:
+        if state is None:
+            lease.lost(hub.topic)
+            return
+        hub.start(state)
+        cursor = max(lease.cursor(hub.topic), state.since)
+        subscription = Subscription(hub, self._client, min(cursor, max(state.head, hub.head)) + 1, state)
+        hub.join(subscription)
+        self._by_tid[hub.tid] = self._by_topic[hub.topic] = subscription
+        lease.began(subscription, state)
+        self._catchup.start(subscription)
+
+    def drop_topic(self, topic: bytes) -> None:
+        """End a subscription silently; EVT ``topic`` begins it anew."""
+        subscription = self._by_topic.get(topic)
+        if subscription is not None:
+            self._drop(subscription)
 
     def _begin(
         self, rid: int, wanted: tuple[F.Subscription, ...], hubs: list[Hub], states: list[TopicState | None]
@@ -179,6 +239,8 @@ class Subscriptions:
         subscription = Subscription(hub, self._client, start.next, state, start.generation)
         hub.join(subscription)
         self._by_tid[hub.tid] = self._by_topic[want.topic] = subscription
+        if self._client.lease is not None:
+            self._client.lease.followed(subscription)
         results.append(F.SubResult(hub.tid, start.generation, head, state.group, state.fence))
         started.append((subscription, start))
 
@@ -192,12 +254,18 @@ class Subscriptions:
 
     def acknowledge(self, frame: F.Ack) -> None:
         """Note how far the device has come; an ACK of what was not sent is ignored."""
-        subscription = self._by_tid.get(frame.tid)
-        if subscription is not None and 0 < frame.offset < subscription.next:
-            self._topics.acknowledge_nowait(subscription.hub.topic, self._client.device, frame.offset)
+        subscription, lease = self._by_tid.get(frame.tid), self._client.lease
+        if subscription is None or not 0 < frame.offset < subscription.next:
+            return
+        topic = subscription.hub.topic
+        if lease is None or lease.acknowledged(topic, frame.offset, frame.token):
+            self._topics.acknowledge_nowait(topic, self._client.device, frame.offset)
 
     def leave_all(self) -> None:
         """The connection is over."""
+        if self._client.lease is not None:
+            self._client.lease.close()
+            self._slots.leave(self._client.lease)
         for subscription in list(self._by_tid.values()):
             self._drop(subscription)
 
@@ -211,5 +279,7 @@ class Subscriptions:
         if self._by_tid.get(hub.tid) is subscription:
             del self._by_tid[hub.tid]
             del self._by_topic[hub.topic]
+            if self._client.lease is not None:
+                self._client.lease.ended(hub.topic)
         self._catchup.forget(subscription)
         self._hubs.rest(hub)

@@ -15,6 +15,7 @@ from storage.base import Account, Appended, Entry, Login, Refused
 from storage.engine import Engine
 from storage.lists import Publication, announce, judge, not_invited
 from storage.logins import next_login
+from storage.slot_facts import found_inboxes
 
 
 class SqlAccounts:
@@ -35,10 +36,10 @@ class SqlAccounts:
         """Accounts in the order asked; None: not registered."""
         return await self._engine.read(lambda connection: _accounts(connection, accounts))
 
-    async def login(self, account: bytes, device: bytes, number: int = 0) -> Login | Refused:
+    async def login(self, account: bytes, device: bytes, number: int = 0, *, shared: bool = False) -> Login | Refused:
         """Record a login. Raises ``LookupError`` if the device is not on the account's current list."""
         result = await self._engine.write(
-            lambda connection, now_ms: _login(connection, account, device, number, now_ms)
+            lambda connection, now_ms: _login(connection, account, device, number, now_ms, shared)
         )  # fmt: skip
         if result is None:
             raise LookupError("the device is not on its account's current device list")
@@ -95,6 +96,8 @@ def _publish(connection: Connection, new: Publication, now_ms: int) -> Appended 
     if row is None:
         account_n = sql.next_number(connection, "accounts")
         _found_account(connection, account_n, new)
+    if new.service:
+        found_inboxes(connection, account_n, new.account)
     _list_devices(connection, account_n, new, now_ms)
     if not new.devices:
         _forget(connection, account_n)
@@ -162,7 +165,9 @@ def _announce(connection: Connection, account_n: int, new: Publication, now_ms: 
     return entry
 
 
-def _login(connection: Connection, account: bytes, device: bytes, number: int, now_ms: int) -> Login | Refused | None:
+def _login(
+    connection: Connection, account: bytes, device: bytes, number: int, now_ms: int, shared: bool
+) -> Login | Refused | None:
     row = connection.exec_driver_sql(
         "SELECT n, login, (SELECT count(*) FROM key_packages k WHERE k.device = devices.n) FROM devices"
         " WHERE device = ? AND place >= 0 AND account = (SELECT n FROM accounts WHERE account = ?)",
@@ -170,7 +175,7 @@ def _login(connection: Connection, account: bytes, device: bytes, number: int, n
     ).first()
     if row is None:
         return None
-    recorded = next_login(row[1], number, now_ms)
+    recorded = next_login(row[1], number, now_ms, shared=shared)
     if isinstance(recorded, Refused):
         return recorded
     connection.exec_driver_sql("UPDATE devices SET login = ?, seen_ms = ? WHERE n = ?", (recorded, now_ms, row[0]))

@@ -22,8 +22,10 @@ from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Create
 from protocol.ids import TopicKind
 from protocol.limits import KEY_PACKAGES_MAX
+from storage.acquaintance import Contacts, Lockers
 from storage.casework import Reports
 from storage.decisions import Admission, Restored
+from storage.leases import Slots
 
 
 # -- what the relay asks ----------------------------------------------------------------------------------------------
@@ -60,6 +62,7 @@ class Append:
     welcomes: tuple[WelcomePost, ...] = ()
     blobs: tuple[bytes, ...] = ()
     token: bytes | None = None  # INBOX: of a contact of its owner
+    lease: int | None = None  # token of the topic's slot, where a process of a worker sends
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +282,10 @@ class Accounts(Protocol):
 
     async def get(self, accounts: Sequence[bytes]) -> list[Account | None]: ...
 
-    async def login(self, account: bytes, device: bytes, number: int = 0) -> Login | Refused:
-        """Record a login of a listed device under the number that it gave its CONNECT (see ``logins``)."""
+    async def login(self, account: bytes, device: bytes, number: int = 0, *, shared: bool = False) -> Login | Refused:
+        """Record a login of a listed device under the number that it gave its CONNECT (see ``logins``).
+
+        ``shared``: by one of several processes of a worker, which supersede each other slot by slot instead."""
         ...
 
     async def claim_handle(self, account: bytes, handle: str) -> Refused | None: ...
@@ -342,30 +347,6 @@ class Blobs(Protocol):
         ...
 
 
-class Contacts(Protocol):
-    """Hashes of the tokens by which accounts recognise their contacts."""
-
-    async def set_tokens(self, account: bytes, hashes: Sequence[bytes]) -> None:
-        """Replace the hashes of an account; see ``ids.contact_hash``."""
-        ...
-
-    async def known(self, account: bytes, tokens: Sequence[tuple[bytes, bytes]]) -> set[bytes]:
-        """Which accounts take ``account`` for a contact, of (account, token) shown: itself always."""
-        ...
-
-
-class Lockers(Protocol):
-    """Sealed parcels that somebody without a registered device can fetch: at most one of a kind an account."""
-
-    async def put(self, account: bytes, kind: int, slot: bytes, sealed: bytes, life_ms: int) -> bool:
-        """Replace the account's parcel of this kind; ``life_ms`` 0: for ever. False: the slot is somebody else's."""
-        ...
-
-    async def get(self, kind: int, slot: bytes, now_ms: int) -> bytes | None:
-        """The parcel in a slot, unless there is none or its time is over."""
-        ...
-
-
 class Store(Protocol):
     """All of them over one database: what a backend gives."""
 
@@ -392,5 +373,8 @@ class Store(Protocol):
 
     @property
     def reports(self) -> Reports: ...
+
+    @property
+    def slots(self) -> Slots: ...
 
     def statistics(self) -> StoreStatistics: ...

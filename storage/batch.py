@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from protocol.ids import TopicKind, inbox_topic
+from protocol.ids import TopicKind, inbox_topic, slot_inbox, slot_of
 from protocol.limits import DEVICE_UNSEEN_MS_MAX
 from storage import sql
-from storage.base import Append, Appended, Entry, Outcome
+from storage.base import Append, Appended, Entry, Outcome, WelcomePost
 from storage.facts import (
     INBOX_ENTRIES,
     LEFT,
@@ -30,6 +30,7 @@ from storage.facts import (
 from storage.flags import STRANGER
 from storage.inboxes import Visitors
 from storage.ordering import decide
+from storage.slot_facts import leases, serving
 
 
 class Device(NamedTuple):
@@ -88,6 +89,8 @@ class AppendBatch:
         self._read: dict[bytes, int] = {}  # inbox → offset that all its devices have passed
         self._inbox_max: dict[bytes, int] = {}  # inbox → bound of its own
         self._blobs: dict[bytes, int] = {}
+        self._serving: set[bytes] = set()  # workers: their Welcomes go into the inbox of the topic's slot
+        self._leases: dict[tuple[bytes, int], int] = {}  # (account, slot) → token in force
         self._visitors = Visitors(connection, ())
         # Short keys.
         self._topic_n: dict[bytes, int] = {}
@@ -105,7 +108,9 @@ class AppendBatch:
 
     # -- facts ---------------------------------------------------------------------------------------------------------
     def _load(self, intents: Sequence[Append]) -> None:
-        inboxes = {inbox_topic(welcome.account) for intent in intents for welcome in intent.welcomes}
+        self._serving = serving(self._connection, intents)
+        inboxes = {self._home(intent, welcome) for intent in intents for welcome in intent.welcomes}
+        self._leases = leases(self._connection, intents)
         self._load_topics({intent.topic for intent in intents} | inboxes)
         self._load_devices({intent.device for intent in intents})
         self._load_stored(intents)
@@ -124,6 +129,10 @@ class AppendBatch:
         if hashes:
             rows = sql.select_in(self._connection, "SELECT hash, n FROM blobs WHERE hash IN ({})", hashes)
             self._blobs = {row[0]: row[1] for row in rows}
+
+    def _home(self, intent: Append, welcome: WelcomePost) -> bytes:
+        serves = welcome.account in self._serving
+        return slot_inbox(welcome.account, slot_of(intent.topic)) if serves else inbox_topic(welcome.account)
 
     def _posts(self, intents: Sequence[Append]) -> Iterator[tuple[bytes, bytes | None, Append]]:
         for intent in intents:
@@ -160,7 +169,7 @@ class AppendBatch:
             keys = [(intent.topic, intent.id)]
             if intent.after is not None:
                 keys.append((intent.topic, intent.after))
-            keys += [(inbox_topic(welcome.account), intent.id) for welcome in intent.welcomes]
+            keys += [(self._home(intent, welcome), intent.id) for welcome in intent.welcomes]
             for topic, id_ in keys:
                 n = self._topic_n.get(topic)
                 if n is not None:
@@ -246,12 +255,13 @@ class AppendBatch:
         stored = self._stored.get((key, intent.device, intent.id))
         after_stored = intent.after is None or (key, intent.device, intent.after) in self._stored
         author = members.get(intent.account)
+        lease = self._leases.get((intent.account, slot_of(intent.topic)), 0)
         special = intent.access or intent.create or intent.welcomes or intent.erases or intent.blobs
         if not special and (topic is None or topic.kind is not TopicKind.INBOX):
-            return Facts(topic, author, login, listed, expires_ms, stored, after_stored)
+            return Facts(topic, author, login, listed, expires_ms, stored, after_stored, lease=lease)
         inboxes = {}
         for welcome in intent.welcomes:
-            inbox = inbox_topic(welcome.account)
+            inbox = self._home(intent, welcome)
             if inbox in self._topics:
                 used = (inbox, intent.device, intent.id) in self._stored
                 inboxes[welcome.account] = self._inbox(inbox, intent, welcome.token, used=used)
@@ -265,6 +275,7 @@ class AppendBatch:
             inboxes=inboxes,
             target=self._targets.get((key, intent.erases)),
             blobs_missing=len(set(intent.blobs).difference(self._blobs)),
+            lease=lease,
         )  # fmt: skip
 
     def _inbox(self, inbox: bytes, intent: Append, token: bytes | None, *, used: bool = False) -> InboxFacts:
@@ -348,24 +359,9 @@ class AppendBatch:
 def topic_facts(row: Any) -> TopicFacts:
     """A row of ``TOPICS``."""
     (
-        _,
-        topic,
-        kind,
-        owner,
-        generation,
-        head,
-        head_hash,
-        group,
-        fence,
-        floor,
-        ts,
-        committed_ms,
-        strict,
-        by,
-        until_ms,
-        recovering,
-        _,
-    ) = row
+        _, topic, kind, owner, generation, head, head_hash, group, fence, floor, ts, committed_ms, strict, by,
+        until_ms, recovering, _,
+    ) = row  # fmt: skip
     return TopicFacts(
         topic, TopicKind(kind), owner or b"", generation, head, head_hash, group, fence, floor, ts, committed_ms,
         bool(strict), by, until_ms, bool(recovering),

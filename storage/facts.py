@@ -106,6 +106,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     inboxes: Mapping[bytes, InboxFacts] = {}  # by account, of those who get a Welcome
     target: Target | None = None  # ERASE
     blobs_missing: int = 0  # named blobs that are not stored
+    lease: int = 0  # token in force of the topic's slot, where a process of a worker sends
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):

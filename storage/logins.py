@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from protocol.errors import Code, Reason
 from protocol.limits import ID_AHEAD_MS_MAX
-from storage.base import Refused
+from storage.base import Append, Refused
+from storage.facts import Facts
 
 
-def next_login(last: int, number: int, now_ms: int) -> int | Refused:
-    """The number of a login. ``last``: of the one before; ``number``: the device's for its CONNECT, 0 if it has none.
+def next_login(last: int, number: int, now_ms: int, *, shared: bool = False) -> int | Refused:
+    """The number of a login. ``shared``: the one of the processes before goes on, so that none throws another out.
+    ``last``: of the one before; ``number``: the device's for its CONNECT, 0 if it has none.
 
     Devices number by their clock (Unix ms) or one above their last, so one far ahead of ours would lock the device out.
     """
+    if shared and last:
+        return last
     if number == 0:
         return last + 1
     if number <= last:
@@ -25,3 +29,13 @@ def next_login(last: int, number: int, now_ms: int) -> int | Refused:
     if number > max(last + 1, now_ms + ID_AHEAD_MS_MAX):
         return Refused(Code.FRAME, "the number of this login lies more than a day ahead; set this device's clock")
     return number
+
+
+def late(facts: Facts, intent: Append) -> Refused | None:
+    """Why an append comes too late: a newer login took over, or the slot that it belongs to has another holder."""
+    if intent.login < facts.login:
+        return Refused(Code.CONFLICT, "a newer login of this device exists; use that connection", Reason.SUPERSEDED)
+    if intent.lease is not None and intent.lease != facts.lease:
+        text = "another process of this worker holds the slot by now; drop what you have of it"
+        return Refused(Code.CONFLICT, text, Reason.FENCED)
+    return None

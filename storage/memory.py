@@ -12,7 +12,7 @@ import trio
 from msgspec import structs
 
 from protocol.frames import GapReason, Role
-from protocol.ids import TopicKind, inbox_topic
+from protocol.ids import TopicKind, slot_of
 from protocol.limits import (
     BLOB_UNLINKED_MS,
     COMMIT_SPACING_MS,
@@ -47,6 +47,7 @@ from storage.memory_admission import MemoryAdmission
 from storage.memory_model import Blob, Log, Model
 from storage.memory_people import MemoryAccounts, MemoryBlobs, MemoryContacts, MemoryKeyPackages, MemoryLockers
 from storage.memory_reports import MemoryReports
+from storage.memory_slots import MemorySlots
 from storage.ordering import CONVERSATION, decide, decide_reserve
 
 
@@ -64,6 +65,7 @@ class MemoryStore:
         self.lockers = MemoryLockers(model)
         self.admission = MemoryAdmission(model)
         self.reports = MemoryReports(model)
+        self.slots = MemorySlots(model)
 
     def statistics(self) -> StoreStatistics:
         """Counts; nothing ever queues."""
@@ -248,7 +250,7 @@ class MemoryTopics:
         inboxes = {}
         tokens = {welcome.account: welcome.token for welcome in intent.welcomes}
         for account in tokens:
-            inbox = store.logs.get(inbox_topic(account))
+            inbox = store.logs.get(store.welcome_inbox(account, intent.topic))
             if inbox is not None:
                 used = (intent.device, intent.id) in inbox.ids
                 inboxes[account] = store.inbox(inbox, intent.account, tokens[account], used, now_ms)
@@ -274,4 +276,5 @@ class MemoryTopics:
             inboxes=inboxes,
             target=target,
             blobs_missing=len(set(intent.blobs).difference(store.heap)),
+            lease=store.leases.get((intent.account, slot_of(intent.topic)), 0),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from protocol.ids import contact_hash
+from protocol.ids import contact_hash, inbox_topic, slot_inbox, slot_of
 from protocol.limits import DEVICE_UNSEEN_MS_MAX
 from storage.base import Account, Entry
 from storage.decisions import Ban, Invite
@@ -68,6 +68,7 @@ class Model:
     invitations: dict[bytes, Invite] = field(default_factory=dict)
     banned: dict[tuple[str, str], Ban] = field(default_factory=dict)
     bounds: dict[tuple[bytes, str], int] = field(default_factory=dict)  # (account, name of a quota)
+    leases: dict[tuple[bytes, int], int] = field(default_factory=dict)  # (account, slot) → token
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
     def listed(self, account: bytes) -> list[tuple[bytes, Device]]:
@@ -79,6 +80,12 @@ class Model:
         person = self.people.get(owner)
         shown = token is not None and contact_hash(owner, token) in self.tokens.get(owner, ())
         return owner == account or shown or (person is not None and person.service)
+
+    def welcome_inbox(self, account: bytes, topic: bytes) -> bytes:
+        """Where a Welcome to ``topic`` goes."""
+        person = self.people.get(account)
+        serves = person is not None and person.service
+        return slot_inbox(account, slot_of(topic)) if serves else inbox_topic(account)
 
     def use_invite(self, hash_: bytes, now_ms: int) -> bool:
         """Count an invitation down; False: it is not in force."""

@@ -17,6 +17,7 @@ from storage.facts import Member, Stored, TopicFacts
 from storage.lists import Publication, announce, judge, not_invited
 from storage.logins import next_login
 from storage.memory_model import Blob, Device, Log, Model
+from storage.memory_slots import found_inboxes
 
 
 class MemoryAccounts:
@@ -58,6 +59,8 @@ class MemoryAccounts:
         topic = inbox_topic(account)
         founded = Log(TopicFacts(topic, TopicKind.INBOX, account), {account: Member(account, Role.OWNER, 0, 0)})
         log = store.logs.setdefault(topic, founded)
+        if service:
+            found_inboxes(store, account)
         log.facts, entry, digest = announce(log.facts, new, now_ms)
         log.entries.append(entry)
         log.ids[device, entry.id] = Stored(entry.generation, entry.offset, entry.ts, digest)
@@ -78,13 +81,13 @@ class MemoryAccounts:
         await trio.lowlevel.checkpoint()
         return [self._store.people.get(account) for account in accounts]
 
-    async def login(self, account: bytes, device: bytes, number: int = 0) -> Login | Refused:
+    async def login(self, account: bytes, device: bytes, number: int = 0, *, shared: bool = False) -> Login | Refused:
         """Raises ``LookupError`` if the device is not on the account's current list."""
         await trio.lowlevel.checkpoint()
         known = dict(self._store.listed(account)).get(device)
         if known is None:
             raise LookupError("the device is not on its account's current device list")
-        recorded = next_login(known.login, number, self._store.clock_ms())
+        recorded = next_login(known.login, number, self._store.clock_ms(), shared=shared)
         if isinstance(recorded, Refused):
             return recorded
         known.login = recorded

@@ -1,9 +1,10 @@
 """The order of work of an append, as one pure function: ``decide(facts, intent, now_ms)``.
 
-login → dedupe → age of the id → device → access → shape → fence → spacing → access change → ``after`` → expect →
-quota → append. Why this order:
+login, lease → dedupe → age of the id → device → access → shape → fence → spacing → access change → ``after`` →
+expect → quota → append. Why this order:
 
 * A newer *login* of the device supersedes older ones first: an attempt that is stuck elsewhere never lands late.
+* So does the *lease* of a worker's slot, whose processes share one login: the token must be the one in force.
 * *Dedupe* comes before everything that can change, so a lost OK never turns into a refusal. The key is (topic, device,
   id); the digest covers what the sender authenticates, never the generation or ``after``.
 * The *fence* comes before ``after``: a stale fence is the only definite refusal that permits re-sealing, and a sender
@@ -43,6 +44,7 @@ from storage import access, inboxes
 from storage.base import Append, Appended, Entry, Refused
 from storage.facts import LEFT, Facts, Plan, TopicFacts
 from storage.flags import ACCESS, COMMIT, ERASE, PUBLIC, RESET, SEALED, STORED, URGENT, WELCOME
+from storage.logins import late
 
 _RECOVERING = "the conversation was restored from a backup; an admin of it starts encryption anew, then send again"
 CONVERSATION = frozenset({TopicKind.GROUP, TopicKind.PAIR, TopicKind.SELF})
@@ -54,7 +56,8 @@ def decide(facts: Facts, intent: Append, now_ms: int, spacing_ms: int = COMMIT_S
     ``now_ms`` is the store's clock inside the transaction; ``spacing_ms`` the least time between commits that remove
     nobody.
     """
-    if early := _login(facts, intent) or _dedupe(facts, intent) or _age(intent, now_ms) or _device(facts, now_ms):
+    early = late(facts, intent) or _dedupe(facts, intent) or _age(intent, now_ms) or _device(facts, now_ms)
+    if early is not None:
         return early
     topic = facts.topic
     if topic is None:
@@ -75,12 +78,6 @@ def decide(facts: Facts, intent: Append, now_ms: int, spacing_ms: int = COMMIT_S
 
 
 # -- before anything of the topic is looked at -------------------------------------------------------------------------
-def _login(facts: Facts, intent: Append) -> Refused | None:
-    if intent.login < facts.login:
-        return Refused(Code.CONFLICT, "a newer login of this device exists; use that connection", Reason.SUPERSEDED)
-    return None
-
-
 def _dedupe(facts: Facts, intent: Append) -> Appended | Refused | None:
     stored = facts.stored
     if stored is None:

@@ -28,6 +28,7 @@ from storage.files import BlobFiles
 from storage.keypackages import SqlKeyPackages
 from storage.lockers import SqlLockers
 from storage.reports import SqlReports
+from storage.slots import SqlSlots
 from storage.topics import SqlTopics
 
 FILE: Final = "chappe.db"
@@ -53,6 +54,7 @@ class SqliteStore:
     lockers: SqlLockers
     admission: SqlAdmission
     reports: SqlReports
+    slots: SqlSlots
     engine: Engine
 
     def statistics(self) -> StoreStatistics:
@@ -85,7 +87,8 @@ async def open_store(
                     blobs = SqlBlobs(engine, BlobFiles(path / BLOBS))
                     yield SqliteStore(
                         SqlTopics(engine), SqlAccounts(engine), SqlKeyPackages(engine), blobs,
-                        SqlContacts(engine), SqlLockers(engine), SqlAdmission(engine), SqlReports(engine), engine,
+                        SqlContacts(engine), SqlLockers(engine), SqlAdmission(engine), SqlReports(engine),
+                        SqlSlots(engine), engine,
                     )  # fmt: skip
                 finally:
                     engine.stop_nowait()

@@ -262,6 +262,17 @@ quotas: Final = Table(
     sqlite_with_rowid=False,
 )
 
+# The token of whoever holds a slot of a worker: it only grows, so an older holder is told from the present one.
+slots: Final = Table(
+    "slots",
+    METADATA,
+    _number("account", ForeignKey("accounts.n")),
+    _number("slot"),
+    _number("token"),
+    PrimaryKeyConstraint("account", "slot"),
+    sqlite_with_rowid=False,
+)
+
 # Sealed bytes under their SHA-256. `data` NULL: in a file named by the hash. `account` uploaded it first, and pays.
 blobs: Final = Table(
     "blobs",

@@ -9,9 +9,8 @@ Rule 2.  What handlers do elsewhere (a web request) may happen again after a cra
 from __future__ import annotations
 
 import logging
-import traceback
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -24,6 +23,7 @@ from clients.bot.handlers import EVENT, MESSAGE, Context, Handler
 from clients.bot.incoming import Incoming
 from clients.bot.lanes import Lanes, LanesStatistics
 from clients.bot.memory import ATTEMPTS, TIMERS, Attempt, BotMemory, Dead, MemoryStatistics, Timer
+from clients.bot.retry import back_off_s, said_of, trace_of
 from clients.bot.tasks import Task
 from clients.bot.watchdog import Watchdog
 from clients.client import Client
@@ -31,6 +31,8 @@ from clients.conversations import Conversation
 from clients.records import Status
 from clients.tasks import open_tasks
 from protocol.messages import Body, Unknown, parse
+
+_OWN: Final = (f"{__package__}.",)  # packages whose frames above a handler are of no interest
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,26 +260,13 @@ class Runner:
         before = self.memory.attempts.get(task.key)
         count = 1 + (0 if before is None or task.dead is not None else before.count)
         now_ms = self.client.engine.shelf.clock_ms()
-        again = task.dead is None and count < self._policy.attempts
-        if again:
-            back_off_s = self._policy.back_off_s[min(count, len(self._policy.back_off_s)) - 1]
-            self.memory.put(ATTEMPTS, task.key, Attempt(task.key, count, now_ms + int(back_off_s * 1000)))
-            outcome = f"attempt {count} of {self._policy.attempts}; again in {back_off_s:g} s"
+        wait_s = None if task.dead is not None else back_off_s(count, self._policy.attempts, self._policy.back_off_s)
+        if wait_s is not None:
+            self.memory.put(ATTEMPTS, task.key, Attempt(task.key, count, now_ms + int(wait_s * 1000)))
+            outcome = f"attempt {count} of {self._policy.attempts}; again in {wait_s:g} s"
         else:
-            letter = task.set_aside(self.memory, handler, count, f"{type(error).__name__}: {error}"[:500], now_ms)
+            letter = task.set_aside(self.memory, handler, count, said_of(error), now_ms)
             self.memory.save_floor(self.lanes.floor)
             outcome = f"set aside as dead letter {letter.number}, after {letter.attempts} attempts"
-        self._log.error("the handler %s failed on %s (%s)\n%s", handler, task.label, outcome, _traceback(error))
-        return not again
-
-
-def _traceback(error: Exception) -> str:
-    """The traceback from the handler on: the frames of the SDK above it are of no interest."""
-    trace = error.__traceback__
-    while (
-        trace is not None
-        and trace.tb_next is not None
-        and f"{__package__}." in str(trace.tb_frame.f_globals.get("__name__", ""))
-    ):
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+        self._log.error("the handler %s failed on %s (%s)\n%s", handler, task.label, outcome, trace_of(error, _OWN))
+        return wait_s is None

@@ -16,7 +16,7 @@ from clients.cli.personal import HELP as PERSONAL_HELP
 from clients.cli.personal import Personal
 from clients.cli.qr import for_terminal
 from clients.cli.reporting import report_typed
-from clients.cli.room import Follower, NotFound, Room, describe, escape
+from clients.cli.room import Follower, NotFound, Room, describe, escape, introduction
 from clients.cli.spans import span_ms
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
@@ -339,6 +339,8 @@ class Lines:
             return
         content = describe(event.content)
         if content["text"] is None:
+            if said := introduction(event.content, event.account):
+                self._say(self._where(event.topic) + escape(said), "yellow")
             return
         when = datetime.fromtimestamp(event.ts / 1000, UTC).astimezone().strftime("%H:%M")
         doubt = f"  [red]({escape(event.doubt)})[/]" if event.doubt else ""

@@ -16,8 +16,10 @@ from clients.filenames import safe_name
 from clients.presence import State
 from protocol.errors import ChappeError, RemoteProtocolError
 from protocol.ids import TopicKind
+from protocol.manifest import is_genuine
 from protocol.messages import Unknown, parse
 from protocol.messages.chat import Media, Text
+from protocol.messages.ext import Manifest
 
 
 class NotFound(ChappeError):
@@ -211,3 +213,19 @@ def describe(content: bytes) -> dict[str, Any]:
     if message.content.rp is not None:
         result["rp"] = message.content.rp.hex()
     return result
+
+
+def introduction(content: bytes, account: bytes) -> str | None:
+    """What a worker says of itself, as a sentence; None if the content is no manifest."""
+    try:
+        body = parse(content).body
+    except RemoteProtocolError:
+        return None
+    if not isinstance(body, Manifest):
+        return None
+    if not is_genuine(body, account):
+        return "a manifest that was not signed by the account which sent it: do not believe it"
+    parts = [f"{body.name} is a worker: it acts on {', '.join(body.consumes) or 'nothing'}"]
+    parts += [f"it keeps: {body.keeps}"] if body.keeps else []
+    parts += [f"you trust it: {body.trust}"] if body.trust else []
+    return clean("; ".join(parts))

@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from protocol.frames import UInt
+from protocol.limits import SIGNATURE_BYTES
 from protocol.messages.registry import Body, register
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -21,6 +23,9 @@ class Manifest(Body, frozen=True):
     consumes: Names
     produces: Names
     keeps: Annotated[str, Meta(max_length=1024)] = ""
+    trust: Annotated[str, Meta(max_length=1024)] = ""  # what one has to believe of it, in its author's words
+    made_ms: UInt = 0
+    signature: Annotated[bytes, Meta(max_length=SIGNATURE_BYTES)] = b""  # by the account, over the rest: see `manifest`
 
 
 @register("ext.request")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.limits import PATIENCE_BYTES
+from protocol.limits import PATIENCE_BYTES, PATIENCE_PER_MESSAGE
 from relay.admission.buckets import Kind, Meter
 from relay.admission.why import Why
 
@@ -76,7 +76,7 @@ class Gate:
                 return None
         wait = self._bytes_wait or self._ask(kind, now_ms)
         if wait is not None:
-            weight = 1 + self._size // PATIENCE_BYTES
+            weight = 1 + (PATIENCE_PER_MESSAGE + self._size // PATIENCE_BYTES if self._size else 0)
             self._size = 0  # a message's bytes count once
             self.is_flooding = self._levels[0][1].take(Kind.PATIENCE, now_ms, weight) > 0
         return wait

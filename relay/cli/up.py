@@ -26,6 +26,9 @@ def up(
     port: Annotated[int | None, Parameter(help="Port that clients connect to; 0 takes a free one.")] = None,
     ops_port: Annotated[int | None, Parameter(help="Port of health and metrics; 0 takes a free one.")] = None,
     config: Annotated[Path | None, Parameter(help="TOML file with settings; see `chappe check-config`.")] = None,
+    with_: Annotated[
+        str, Parameter(name="--with", help="Workers to run beside it, by name, MODULE:ATTRIBUTE or FILE.py: A,B,…")
+    ] = "",
     json: Annotated[bool, Parameter(negative="", help="Print the ready line as one line of JSON.")] = False,
 ) -> int:
     """Run a relay until SIGTERM or Ctrl-C, then drain it: nothing that was acknowledged is lost."""
@@ -39,7 +42,8 @@ def up(
     sentences: list[str] = []
     try:
         settings = load(config, os.environ, overrides)
-        trio.run(run_until_signal, settings, partial(_say_ready, as_json=json))
+        beside = [name.strip() for name in with_.split(",") if name.strip()]
+        trio.run(run_until_signal, settings, partial(_say_ready, as_json=json), beside)
     except* (ConfigError, StoreUnusable) as group:
         sentences = [str(error) for error in _leaves(group)]
     for sentence in sentences:

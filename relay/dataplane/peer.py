@@ -7,46 +7,34 @@ from typing import Final
 
 from protocol import limits as L
 from protocol.errors import CLOSES, Close
-from protocol.websocket import Accepted, CloseCode, Opening, Refused, Request, Server, State, Text, frame
+from protocol.websocket import Accepted, CloseCode, Opening, Refused, Request, Server, State, Text
 from relay import bounds as B
 from relay import log
 from relay.admission.why import Why
 from relay.dataplane.driver import AGAIN, Driver, Stage
+from relay.dataplane.outbox import Outbox
 from relay.seam import Handler
 
 _TOO_LARGE: Final = (414, 431)
 _TIMEOUT: Final = Refused(408, "the request did not come in time").response()
 
 
-class Peer:
+class Peer(Outbox):
     """A ``seam.Peer``. Made and driven by ``Plane``; nothing here waits."""
 
     __slots__ = (
-        "_began_ms", "_blocked_ms", "_control_ms", "_controls", "_counted", "_due_ms", "_heard_ms", "_held",
-        "_last_bytes", "_midway_bytes", "_opening", "_out", "_paused_ms", "_plane", "_was_full", "address",
-        "buffered_bytes", "endpoint", "fd", "handler", "is_blocked", "is_bulk", "is_reading", "is_writing", "sock",
-        "stage",
+        "_began_ms", "_control_ms", "_controls", "_counted", "_due_ms", "_heard_ms", "_held", "_last_bytes",
+        "_midway_bytes", "_opening", "_paused_ms", "endpoint", "handler", "is_reading",
     )  # fmt: skip
 
     def __init__(self, plane: Driver[Peer], sock: socket, address: str, *, is_tls: bool) -> None:
-        self._plane = plane
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.address = address
-        self.stage = Stage.HANDSHAKE if is_tls else Stage.HEAD
+        super().__init__(plane, sock, address, Stage.HANDSHAKE if is_tls else Stage.HEAD)
         self.endpoint: Server | None = None
         self.handler: Handler | None = None
-        self.buffered_bytes = 0
-        self.is_blocked = False  # the kernel takes nothing now: epoll says when it does again
-        self.is_bulk = False  # waits in the plane's bulk queue, not among those who are written at once
         self.is_reading = True
-        self.is_writing = False  # epoll watches for room to write
-        self._out: list[bytes] | None = None
-        self._was_full = False
         self._held: list[bytes] | None = None  # messages that wait until earlier answers are written
         self._opening: Opening | None = None
         self._due_ms = plane.now_ms + plane.settings.handshake_ms  # of the stage; 0: none
-        self._blocked_ms = 0  # since when the kernel takes nothing
         self._began_ms = 0  # when the message that is under way began; 0: none is
         self._heard_ms = 0
         self._midway_bytes = 0
@@ -57,36 +45,6 @@ class Peer:
         self._counted = 0  # of them up to the last look
 
     # -- seam.Peer -----------------------------------------------------------------------------------------------------
-    def send_nowait(self, payload: bytes) -> None:
-        """Send one binary message."""
-        self.send_framed_nowait(frame(payload))
-
-    def send_framed_nowait(self, frame: bytes) -> None:
-        """Send a frame, within this tick."""
-        if self.stage is not Stage.OPEN:
-            return
-        out = self._out
-        if out is None:
-            self._out = [frame]
-            self._plane.wants_to_write(self)
-        else:
-            out.append(frame)
-            if self.is_bulk:  # an answer does not wait for its turn behind a fan-out
-                self._plane.wants_to_write(self)
-        self.buffered_bytes += len(frame)
-
-    def send_shared_nowait(self, frames: bytes) -> None:
-        """Send what many others get too, when it is this peer's turn."""
-        if self.stage is not Stage.OPEN:
-            return
-        out = self._out
-        if out is None:
-            self._out = [frames]
-            self._plane.wants_to_write_in_turn(self)
-        else:
-            out.append(frames)
-        self.buffered_bytes += len(frames)
-
     def close_nowait(self, code: int, reason: str, goodbye: bytes = b"") -> None:
         """Send the goodbye and a close frame; the socket is closed when the peer has answered, or soon."""
         endpoint = self.endpoint
@@ -157,60 +115,7 @@ class Peer:
         else:
             self.drop()
 
-    # -- writing -------------------------------------------------------------------------------------------------------
-    def _append(self, data: bytes) -> None:
-        """Bytes of the connection itself, whatever its stage."""
-        if self._out is None:
-            self._out = [data]
-        else:
-            self._out.append(data)
-        self.buffered_bytes += len(data)
-        self._plane.wants_to_write(self)
-
-    def flush(self) -> None:
-        """Hand everything that waits to the kernel; what it does not take waits until it does."""
-        out = self._out
-        if out is None or self.is_blocked or self.stage is Stage.OVER:
-            return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        if len(data) > self._plane.bound:
-            self._was_full = True
-        try:
-            taken = self.sock.send(data)
-        except AGAIN:
-            taken = 0
-        except OSError:
-            self.drop()
-            return
-        if taken == len(data):
-            self._out = None
-            self.buffered_bytes = 0
-            self._blocked_ms = 0
-            if self._was_full:
-                self._writable()
-            if self.stage >= Stage.CLOSING:
-                self._flushed()
-        else:
-            self._not_all_taken(data, taken)
-
-    def _not_all_taken(self, data: bytes, taken: int) -> None:
-        self._out = [data[taken:]]
-        self.buffered_bytes = len(data) - taken
-        now_ms = self._plane.now_ms
-        self._blocked_ms = now_ms if taken or not self._blocked_ms else self._blocked_ms
-        self.is_blocked = self.is_writing = True
-        bound = self._plane.bound
-        if self._was_full and self.buffered_bytes <= bound // B.OUTBOUND_LOW_DIVISOR:
-            self._writable()
-        self._plane.register(self)
-        self._plane.watch(self)
-
-    def on_room(self) -> None:
-        """Epoll says that the kernel takes bytes again."""
-        self.is_blocked = False
-        self.flush()
-        self._go_on()
-
+    # -- reading on ----------------------------------------------------------------------------------------------------
     def _go_on(self) -> None:
         """Deliver what is held back, and read on, unless there is still a reason not to."""
         held, handler = self._held, self.handler

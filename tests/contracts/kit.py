@@ -52,6 +52,7 @@ class Person:
     name: str
     devices: tuple[bytes, ...]
     version: int = 1
+    service: bool = False
 
     @property
     def account(self) -> bytes:
@@ -101,9 +102,9 @@ class Kit:
         return new_id(self.clock.now_ms if made_ms is None else made_ms, lambda size: count.to_bytes(size, "big"))
 
     # -- people --------------------------------------------------------------------------------------------------------
-    async def person(self, name: str, devices: int = 1) -> Person:
+    async def person(self, name: str, devices: int = 1, *, service: bool = False) -> Person:
         """Register an account."""
-        person = Person(name, tuple(key(f"{name}/{n}") for n in range(devices)))
+        person = Person(name, tuple(key(f"{name}/{n}") for n in range(devices)), service=service)
         stored(await self.publish(person))
         return person
 
@@ -116,7 +117,7 @@ class Kit:
         signed = b"list %d of %s" % (person.version, person.name.encode())
         device = person.device if device is None else device
         return await self.store.accounts.publish_list(
-            person.account, person.version, signed, expires_ms, person.devices, False, device
+            person.account, person.version, signed, expires_ms, person.devices, person.service, device
         )
 
     async def relist(self, person: Person, *devices: bytes, expires_ms: int | None = None) -> Person:

@@ -15,6 +15,7 @@ from tests.contracts.keeping import *  # noqa: F403
 from tests.contracts.kit import BACKENDS, Clock, Kit, opened
 from tests.contracts.reports import *  # noqa: F403
 from tests.contracts.rights import *  # noqa: F403
+from tests.contracts.slots import *  # noqa: F403
 
 
 @pytest.fixture(params=BACKENDS)

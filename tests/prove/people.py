@@ -9,7 +9,7 @@ from functools import partial
 
 import trio
 
-from tests.support import admission_proof, devices_proof, files_proof
+from tests.support import admission_proof, devices_proof, files_proof, workers_proof
 from tests.support.conformance_proof import b10_other_language
 from tests.support.proof import Proof
 from tests.support.reports_proof import c10_report
@@ -40,6 +40,10 @@ async def run(seed: int, mib: int, only: str) -> int:
     await proof.show("O8 bad input", partial(admission_proof.o8_bad_input, seed))
     await proof.show("O9 ban, quota, retention", partial(admission_proof.o9_ban_quota_retention, seed))
     await proof.show("input classes", partial(suites.passed, INPUT_CLASSES))
+    await proof.show("B8 a worker dies in the middle of jobs", partial(workers_proof.b8_worker_dies, seed))
+    await proof.show("B9 a worker that was not added", partial(workers_proof.b9_not_added, seed))
+    await proof.show("a worker that dies at each start", partial(workers_proof.crash_loop, seed))
+    await proof.show("a job that never ends", partial(workers_proof.never_answers, seed))
     await proof.show("fuzzing frames and contents", partial(suites.passed, FUZZ))
     return proof.conclude()
 

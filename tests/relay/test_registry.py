@@ -15,6 +15,7 @@ class Fake:
 
     def __init__(self, account: bytes, device: bytes, login: int) -> None:
         self.account, self.device, self.login = account, device, login
+        self.is_shared = False
         self.byes: list[Close] = []
         self.is_over = False
 

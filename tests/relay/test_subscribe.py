@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import NoneType
 
 import pytest
@@ -14,6 +15,7 @@ from relay.subscribe import Start, place
 from relay.testing import small
 from storage.base import StoreAway, TopicState
 from storage.decisions import Restored
+from tests.relay import test_slots as slots
 from tests.support.lab import FakeClient, Lab, open_lab, settle
 from tests.support.logs import state
 from tests.support.people import Person, commit, group, message
@@ -247,10 +249,10 @@ async def test_a_client_that_vanishes_during_the_read(monkeypatch: pytest.Monkey
         assert lab.relay.hubs.statistics().subscriptions == 0
 
 
-async def test_worker_groups_are_not_granted_here() -> None:
+async def test_people_get_no_slots() -> None:
     async with open_lab() as lab:
         a = await lab.register(lab.person("alice"))
-        assert (await a.err(F.Sub(0, None, "rankers"))).code == Code.UNKNOWN_METHOD
+        assert (await a.err(F.Sub(0, None, "shared"))).code == Code.FORBIDDEN
 
 
 async def test_acknowledgements_reach_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,3 +266,23 @@ async def test_acknowledgements_reach_the_store(monkeypatch: pytest.MonkeyPatch)
         for given, offset in ((tid, 2), (tid, 0), (tid, 4), (999, 1)):
             bob.send(F.Ack(given, offset))
         assert noted == [(topic, person.device, 2)]
+
+
+async def test_a_process_of_a_worker_is_given_topics_and_acknowledges_with_tokens(
+    autojump_clock: Callable[[], float],
+) -> None:
+    async with open_lab() as lab:
+        await slots.test_a_topic_begins_with_news_and_goes_on_from_the_cursor(lab)
+    async with open_lab() as lab:
+        await slots.test_an_acknowledgement_counts_with_the_token_only(lab)
+
+
+async def test_who_gets_no_slots_and_who_gets_them_back(
+    autojump_clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_lab() as lab:
+        await slots.test_who_gets_no_slots(lab)
+    async with open_lab() as lab:
+        await slots.test_idle_topics_make_room(lab, monkeypatch)
+    async with open_lab() as lab:
+        await slots.test_who_was_put_out_hears_that_and_nothing_else(lab)

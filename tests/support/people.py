@@ -26,6 +26,7 @@ class Person:
 
     name: str
     now_ms: int
+    service: bool = False
     root: SigningKey = field(init=False)
     key: SigningKey = field(init=False)
     inbox_key: bytes = field(init=False)
@@ -58,7 +59,7 @@ class Person:
         created = self.now_ms if created_ms is None else created_ms
         keys = [*([] if without_own else [self.device]), *others]
         entries = tuple(Device(key, self.inbox_key, created, key == self.device) for key in keys)
-        return DeviceList(self.account, version, created, created + life_ms, entries)
+        return DeviceList(self.account, version, created, created + life_ms, entries, service=self.service)
 
     def signed(self, devices: DeviceList | None = None) -> bytes:
         """A device list signed by the root key."""

@@ -272,3 +272,12 @@ def _of_the_operator() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_reports_closed_ms", "reports", ["closed_ms"], unique=False)
+    op.create_table(
+        "slots",
+        sa.Column("account", sa.Integer(), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("token", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_slots_account"),
+        sa.PrimaryKeyConstraint("account", "slot", name="pk_slots"),
+        sqlite_with_rowid=False,
+    )

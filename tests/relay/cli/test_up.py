@@ -17,6 +17,7 @@ import trio
 from relay.cli import up as module
 from relay.config import Settings
 from relay.run import Running
+from relay.workers import Workers
 from tests.support.people import Person
 from tests.support.wire import open_wire
 
@@ -67,9 +68,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Settings of relays that would have run."""
     found: list[Settings] = []
 
-    def run(target: object, settings: Settings, ready: Callable[[Running], None]) -> None:
+    def run(target: object, settings: Settings, ready: Callable[[Running], None], beside: list[str]) -> None:
         found.append(settings)
-        ready(Running(None, "ws://h:1/ws", "http://h:2", Path("d")))  # type: ignore[arg-type]
+        workers = Workers(beside, "ws://h:1/ws", Path("d"))
+        ready(Running(None, "ws://h:1/ws", "http://h:2", Path("d"), workers))  # type: ignore[arg-type]
 
     monkeypatch.setattr("trio.run", run)
     monkeypatch.setattr("os.environ", {"CHAPPE_RELAY_HOST": "127.0.0.2"})

@@ -1,0 +1,18 @@
+"""Slots in the dict model: the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.kit import Clock, Kit, opened
+from tests.contracts.slots import *  # noqa: F403
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    clock = Clock()
+    async with opened("memory", tmp_path, clock) as store:
+        yield Kit(store, clock)
