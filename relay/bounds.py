@@ -52,6 +52,7 @@ BENCH_WAIT_S: Final = 20  # `chappe bench`: an answer that takes longer is none
 BENCH_CONNECTIONS_MAX: Final = 900  # of a run, all in one conversation: below its cap of devices
 BENCH_SECONDS_MAX: Final = 300  # of one measurement: it is no way to wear a relay down
 BENCH_BODY_BYTES_MIN: Final = 16  # a time and a number
+BENCH_BODY_BYTES_MAX: Final = 64 * 1024  # the largest step of sizes
 BENCH_WINDOW_MAX: Final = 512  # messages under way at once, as many as a connection may have by default
 BENCH_STORED_MAX: Final = 20_000  # messages that a catch-up reads: they stay in the relay's store
 BENCH_ACCOUNTS_MAX: Final = 100  # as many as one commit lets in

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +38,15 @@ class Options:
     context: ssl.SSLContext | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class People:
+    """A conversation, the connections of its devices, and which device each is."""
+
+    topic: bytes
+    wires: list[Wire]
+    places: list[tuple[Account, int]]
+
+
 class Crew:
     """Makes connections of accounts that exist for this run only; ``nursery`` reads them."""
 
@@ -66,25 +76,23 @@ class Crew:
     async def _add(self, made: list[tuple[Account, Wire]], devices: int) -> None:
         made.append(await self.newcomer(devices))
 
-    async def everybody(self, count: int) -> tuple[bytes, list[Wire]]:
-        """One conversation and ``count`` connections that follow it, each of a device of its own."""
+    async def people(self, count: int) -> People:
+        """``count`` logged-in connections, each of a device of its own, in one conversation that they may follow."""
         devices = -(-count // BENCH_ACCOUNTS_MAX)
-        people = await self.newcomers(-(-count // devices), devices)
-        topic = await found(people[0][1], people[0][0], [account for account, _ in people[1:]])
-        wires = [wire for _, wire in people]
-        others = [(account, device) for account, _ in people for device in range(1, devices)]
-        others = others[: count - len(wires)]
+        first = await self.newcomers(-(-count // devices), devices)
+        topic = await found(first[0][1], first[0][0], [account for account, _ in first[1:]])
+        places = [(account, 0) for account, _ in first]
+        wires = [wire for _, wire in first]
+        others = [(account, device) for device in range(1, devices) for account, _ in first][: count - len(first)]
 
         async def join(number: int) -> None:
-            account, device = others[number]
             wire = await self.wire()
-            await wire.login(account, device)
+            await wire.login(*others[number])
+            places.append(others[number])
             wires.append(wire)
 
         await self._in_turn(len(others), join)
-        for wire in wires:
-            await wire.follow(topic)
-        return topic, wires
+        return People(topic, wires, places)
 
     async def _in_turn(self, count: int, do: Callable[[int], Awaitable[None]]) -> None:
         limiter = trio.CapacityLimiter(_AT_ONCE)
@@ -102,6 +110,19 @@ class Crew:
         for wire in self._open:
             await wire.aclose()
         self._open.clear()
+
+
+@asynccontextmanager
+async def open_crew(options: Options) -> AsyncIterator[Crew]:
+    """A crew whose connections all end with the block."""
+    async with trio.open_nursery() as nursery:
+        crew = Crew(nursery, options)
+        try:
+            yield crew
+        finally:
+            with trio.CancelScope(shield=True):
+                await crew.aclose()
+        nursery.cancel_scope.cancel()
 
 
 def new_id() -> bytes:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 _BAR: Final = 40  # characters of the longest bar
-_PER_DOUBLING: Final = 1  # bars for each doubling of the latency
 _PARTS: Final = " ▏▎▍▌▋▊▉█"
 
 
@@ -55,12 +54,12 @@ def histogram(latencies_ms: Sequence[float]) -> list[tuple[float, float, int]]:
     """(from, to, count) for every doubling between the least and the greatest, empty ones in between included."""
     counts: dict[int, int] = {}
     for value in latencies_ms:
-        place = math.floor(math.log2(max(value, 1e-3)) * _PER_DOUBLING)
+        place = math.floor(math.log2(max(value, 1e-3)))
         counts[place] = counts.get(place, 0) + 1
     if not counts:
         return []
     places = range(min(counts), max(counts) + 1)
-    return [(2 ** (n / _PER_DOUBLING), 2 ** ((n + 1) / _PER_DOUBLING), counts.get(n, 0)) for n in places]
+    return [(2.0**n, 2.0 ** (n + 1), counts.get(n, 0)) for n in places]
 
 
 def bar(share: float, width: int = _BAR) -> str:

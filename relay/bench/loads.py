@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 import trio
@@ -21,7 +22,6 @@ from relay.bounds import BENCH_WAIT_S
 
 _TIME_BYTES: Final = 8
 _PROGRESS_S: Final = 0.1
-_STEPS_AT_ONCE: Final = 256
 
 
 class Run:
@@ -123,9 +123,11 @@ class Ephemerals:
 async def fan_out(crew: Crew, progress: Progress) -> Figures:
     """One publisher, everybody else follows."""
     options = crew.options
-    topic, wires = await crew.everybody(options.connections + 1)
+    people = await crew.people(options.connections + 1)
+    for wire in people.wires:
+        await wire.follow(people.topic)
     run = Run(options.seconds, progress)
-    load = Ephemerals(run, wires[0], wires[1:], topic, options.window, options.body_bytes)
+    load = Ephemerals(run, people.wires[0], people.wires[1:], people.topic, options.window, options.body_bytes)
     await _shown(run, [load.load])
     return run.figures("fan-out", "deliveries", "from PUB to each subscriber")
 
@@ -205,13 +207,13 @@ class Stored:
 async def stored(crew: Crew, progress: Progress) -> Figures:
     """Every connection stores messages in a conversation of its own."""
     options = crew.options
-    loads = []
-    run_later: list[tuple[Wire, bytes]] = []
-    for account, wire in await crew.newcomers(options.connections):
-        run_later.append((wire, await found(wire, account, [])))
+    people = await crew.newcomers(options.connections)
+    topics = [await found(wire, account, []) for account, wire in people]
     run = Run(options.seconds, progress)
-    for wire, topic in run_later:
-        loads.append(Stored(run, wire, topic, options.window, options.body_bytes).load)
+    loads = [
+        Stored(run, wire, topic, options.window, options.body_bytes).load
+        for topic, (_, wire) in zip(topics, people, strict=True)
+    ]
     await _shown(run, loads)
     return run.figures("stored", "messages stored", "from PUB to OK")
 
@@ -260,42 +262,34 @@ async def _read_all(crew: Crew, account: Account, topic: bytes, run: Run) -> int
 
 
 async def connect_storm(crew: Crew, progress: Progress) -> Figures:
-    """Devices that all come back at once: connect, log in, follow."""
+    """Devices that all come back at once, again and again: connect, log in, follow."""
     options = crew.options
-    topic, wires = await crew.everybody(options.connections)
-    accounts = [wire.who for wire in wires]
+    people = await crew.people(options.connections)
     await crew.aclose()
     run = Run(options.seconds, progress)
-    count = 0
-
-    async def come_back(number: int) -> None:
-        nonlocal count
-        while run.is_on:
-            began = time.perf_counter()
-            try:
-                wire = await crew.wire()
-                account, device = accounts[number]
-                await wire.login(account, device)
-                await wire.follow(topic)
-            except BenchFailed:
-                run.refused += 1
-                await trio.sleep(_PROGRESS_S)
-                continue
-            run.latencies_ms.append((time.perf_counter() - began) * 1000)
-            count += 1
-            await wire.aclose()
-
-    loads: list[Callable[[], Awaitable[None]]] = [
-        lambda number=number: come_back(number)  # type: ignore[misc]
-        for number in range(len(accounts))
-    ]
+    loads = [partial(_come_back, crew, run, *place, people.topic) for place in people.places]
     await _shown(run, loads)
-    if not count:
-        raise BenchFailed("no connection came back at all; see the relay's bound connects_per_s")
+    if not run.latencies_ms:
+        raise BenchFailed("nobody came back in this time; see the relay's bound connects_per_s")
     return run.figures("connect-storm", "logins", "from TCP to OK of the subscription")
 
 
-async def _shown(run: Run, loads: list[Callable[[], Awaitable[None]]]) -> None:
+async def _come_back(crew: Crew, run: Run, account: Account, device: int, topic: bytes) -> None:
+    while run.is_on:
+        began = time.perf_counter()
+        try:
+            wire = await crew.wire()
+            await wire.login(account, device)
+            await wire.follow(topic)
+        except BenchFailed:
+            run.refused += 1
+            await trio.sleep(_PROGRESS_S)
+            continue
+        run.latencies_ms.append((time.perf_counter() - began) * 1000)
+        await wire.aclose()
+
+
+async def _shown(run: Run, loads: Sequence[Callable[[], Awaitable[None]]]) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run.show)
         for load in loads:

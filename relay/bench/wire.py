@@ -127,7 +127,7 @@ class Wire:
         async with self._lock:
             try:
                 await self._stream.send_all(data)
-            except trio.BrokenResourceError:
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
                 self._end("the connection broke")
                 self._check()
 
@@ -214,9 +214,10 @@ class Wire:
         self._end("it was closed here")
         await trio.aclose_forcefully(self._stream)
 
-    async def read(self) -> None:
-        """Read until the connection ends."""
+    async def read(self, rest: bytes) -> None:
+        """Read until the connection ends; ``rest`` came behind the handshake."""
         try:
+            self.feed(rest)
             while data := await self._stream.receive_some(READ_BYTES):
                 self.feed(bytes(data))
                 if self._pongs:
@@ -277,8 +278,7 @@ async def connect(nursery: trio.Nursery, where: Where, context: ssl.SSLContext |
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
-    wire.feed(rest)
-    nursery.start_soon(wire.read)
+    nursery.start_soon(wire.read, rest)
     return wire
 
 
@@ -312,4 +312,4 @@ async def _upgraded(stream: trio.abc.Stream, where: Where) -> bytes:
                     return done.rest
     except trio.BrokenResourceError:
         pass  # said below
-    raise BenchFailed("the relay closed the connection before the websocket was open; it may be full, or too fast asked")
+    raise BenchFailed("the relay closed the connection before the websocket was open; it may be full, or busy")

@@ -5,12 +5,11 @@ The pairs say 20 things a second each; the 2,000 get 5 messages a second.
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.peers.sweep import Server, alone, command_of, parsed, running
+from tests.bench.peers.sweep import Server, alone, command_of, finished, load, running
 from tests.bench.peers.systems import Workload
 
 SUBSCRIBERS: Final = 2000
@@ -22,9 +21,7 @@ _UNTIL_IT_RUNS_S: Final = 3.5
 
 
 def _pairs(server: Server) -> dict[str, float]:
-    command = command_of(server, "pairs", _PAIRS)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    result = parsed(done.stdout, done.stderr)
+    result = finished(load(command_of(server, "pairs", _PAIRS)))
     if "error" in result:
         raise RuntimeError(str(result["error"]))
     found: dict[str, float] = result["lat_us"]
@@ -38,13 +35,10 @@ def bystander(name: str, tree: Path | None = None) -> dict[str, Any]:
     """
     with alone(), running(name, "small", tree) as server:
         alone_us = _pairs(server)
-        with subprocess.Popen(
-            command_of(server, "fan", _FAN), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as fan:
-            time.sleep(_UNTIL_IT_RUNS_S)
-            beside_us = _pairs(server)
-            out, err = fan.communicate(timeout=60)
-        result = parsed(out, err)
+        fan = load(command_of(server, "fan", _FAN))
+        time.sleep(_UNTIL_IT_RUNS_S)
+        beside_us = _pairs(server)
+        result = finished(fan)
     if "error" in result:
         raise RuntimeError(str(result["error"]))
     return {"alone": alone_us, "beside": beside_us, "fan last": result["last_us"], "lost": result["lost"]}

@@ -1,8 +1,8 @@
 """Whom a load speaks as: accounts, devices and conversations, registered through the real protocol and kept.
 
 A *crowd* is a data directory of a relay and, for every prefix in it, files with a line for each connection (account,
-device, seed of the device's key) and one for each group (its topic), as ``dialects/ours.dialect`` reads them. It is made
-once and copied for every run, so each run begins with the same relay.
+device, seed of the device's key) and one for each group (its topic), as ``dialects/ours.dialect`` reads them. It is
+made once and copied for every run, so each run begins with the same relay.
 
 A conversation is larger here than it may be founded (1,000 devices): its accounts are let in with one device each and
 publish their other devices afterwards.

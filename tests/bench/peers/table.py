@@ -39,9 +39,9 @@ def _row(result: Result, top: float) -> str:
     latency = result.get("lat_us")
     if latency is None:
         return (
-            f"| {result['label']} | {result['conn_per_s']:,.0f} connects/s | {result['conn_srv_cpu_us']:.0f} us CPU each "
-            f"| p50 {result['conn_ms_p50']:.1f} ms | p99 {result['conn_ms_p99']:.1f} ms "
-            f"| {result['rss_per_conn_kib']:.2f} KiB each | base {result['rss0_kib'] / 1024:.0f} MiB | {result['load1']} |"
+            f"| {result['label']} | {result['conn_per_s']:,.0f}/s | {result['conn_srv_cpu_us']:.0f} us each "
+            f"| {result['conn_ms_p50']:.1f} ms | {result['conn_ms_p99']:.1f} ms "
+            f"| {result['rss_per_conn_kib']:.2f} KiB each | {result['rss0_kib'] / 1024:.0f} MiB | {result['load1']} |"
         )
     first, last = result["first_us"], result["last_us"]
     return (
