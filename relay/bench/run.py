@@ -88,11 +88,10 @@ async def private_relay(folder: Path) -> AsyncIterator[str]:
     async with trio.open_nursery() as nursery:
         try:
             await relay.start(nursery, "--config", str(config))
+            yield relay.url
         except DemoFailed:
             said = (folder / "relay.log").read_text(encoding="utf-8").strip().splitlines()
             raise BenchFailed(f"the private relay did not start: {said[-1] if said else 'it said nothing'}") from None
-        try:
-            yield relay.url
         finally:
             await relay.stop()
 
