@@ -46,6 +46,12 @@ _CLOSE_UNSUPPORTED = 1003  # RFC 6455 section 7.4.1: a type of data that cannot 
 class Connection:
     """A ``seam.Handler``; made by ``Node`` for every websocket."""
 
+    __slots__ = (
+        "_boundary", "_catchup", "_facts", "_gate", "_is_gone", "_nonce", "_patience_ms", "_publisher", "_relay",
+        "_requests", "_service", "_settings", "_since_ms", "_subscriptions", "_waiting", "account", "device",
+        "is_registered", "is_shared", "lease", "login", "login_number", "peer", "session", "wants_slots",
+    )  # fmt: skip
+
     def __init__(self, relay: Relay, service: DeliveryService, peer: Peer) -> None:
         self.peer = peer
         self.account = _ANONYMOUS
@@ -266,6 +272,10 @@ class Connection:
 
     # -- login ---------------------------------------------------------------------------------------------------------
     async def _login(self, frame: F.Connect) -> None:
+        if self._relay.rules.is_cut_off(frame.device, self._relay.tick_ms()):
+            self._count(Why.FLOOD)
+            self._bye(Close.FLOOD)
+            return
         judgement = await auth.decide(self._relay, frame, self._nonce, self.peer.address)
         if judgement.verdict is auth.Verdict.REFUSED:
             self._refuse_login(frame.rid, auth.refusal(judgement), judgement.close)
@@ -336,6 +346,7 @@ class Connection:
             self.peer.pause_nowait(PAUSE_MS)
             if self._gate.is_flooding and not self.is_over:
                 self._count(Why.FLOOD)
+                self._relay.rules.cut_off(self.device, now_ms)
                 log.info("flood", address=self.peer.address, account=self.account, device=self.device)
                 self._bye(Close.FLOOD)
         return wait

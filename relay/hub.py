@@ -141,6 +141,12 @@ class Subscription:
 class Hub:
     """See the module. ``fill`` is asked, once per gap, to read what is missing and to call ``filled``."""
 
+    __slots__ = (
+        "_changed", "_changed_floor", "_counters", "_fill", "_later", "_live", "_outbound_bytes_max", "_pending",
+        "_without", "generation", "head", "heard", "is_filling", "kind", "pins", "restores", "ring", "subscriptions",
+        "tid", "topic",
+    )  # fmt: skip
+
     def __init__(
         self, topic: bytes, tid: int, ring: Ring, outbound_bytes_max: int, counters: Counters,
         fill: Callable[[Hub], None], later: Callable[[Callable[[], None]], None] = lambda do: do(),
