@@ -58,6 +58,7 @@ class Relay:
         self.tickets = Tickets(tick_ms, entropy)
         self.presence = Presence(store.topics, clock_ms, self.spawn)
         self.registry.gone = self.presence.gone
+        self.logins = trio.Lock()  # whose signature is being checked
         self.is_draining = False
         self.pending = Pending()  # PUBs of all connections that wait for their commit
         self.now_ms = tick_ms  # the same for all that came together, where the listener reads the clock once for it

@@ -6,6 +6,7 @@ OKs, BYE 4000 and close 1012 to everyone, flush, end. Nothing acked is lost, sin
 
 from __future__ import annotations
 
+import gc
 import os
 import ssl
 import sys
@@ -41,6 +42,9 @@ from storage.casework import Waiting
 
 #: sqlite3 takes the GIL back for every row; a short interval lets the event loop in between (measured, DESIGN 6).
 SWITCH_INTERVAL_S: Final = 0.0005
+#: Of the collector. A full collection looked at 67,000 objects of imports (24 ms, frozen now) and at 37 a connection (3.4 ms
+#: for each thousand). What the hot path makes is in no cycle, so looking rarely costs nothing but a little memory.
+COLLECTOR: Final = (10_000, 20, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +232,10 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def prepare_process() -> None:
     """Settings of the whole process, for the commands only."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(*COLLECTOR)
+
+
+def settle_process() -> None:
+    """Everything is imported and built: the collector need never look at it again."""
+    gc.collect()
+    gc.freeze()
