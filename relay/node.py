@@ -42,8 +42,8 @@ from storage.casework import Waiting
 
 #: sqlite3 takes the GIL back for every row; a short interval lets the event loop in between (measured, DESIGN 6).
 SWITCH_INTERVAL_S: Final = 0.0005
-#: Of the collector. A full collection looked at 67,000 objects of imports (24 ms, frozen now) and at 37 a connection (3.4 ms
-#: for each thousand). What the hot path makes is in no cycle, so looking rarely costs nothing but a little memory.
+#: Of the collector. A full collection looked at 67,000 objects of imports (24 ms, frozen now) and at 37 a connection
+#: (3.4 ms for each thousand). What the hot path makes is in no cycle, so looking rarely costs a little memory at most.
 COLLECTOR: Final = (10_000, 20, 100)
 
 
