@@ -36,6 +36,7 @@ from clients.files import Files, OnProgress, ignore
 from clients.journal import JournalStatistics
 from clients.keeper import Keeper
 from clients.outbox import OutboxStatistics
+from clients.presence import Presence
 from clients.proof import read_invite
 from clients.records import Status
 from clients.reports import Reporter
@@ -137,6 +138,11 @@ class Client:
         """One of them. Raises ``KeyError``."""
         self.engine.shelf.conversations[topic]
         return Conversation(self, topic)
+
+    @property
+    def presence(self) -> Presence:
+        """Who is here, and what others are told of us."""
+        return self.engine.presence
 
     def safety_number(self, account: bytes) -> str:
         """The 60 digits to compare with another account's owner."""

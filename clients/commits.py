@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import hashlib
 
+import msgspec
+
 from clients import records as R
-from clients.events import Changed, Joined, Locked, Missing, Removed, Voided
+from clients.events import Changed, Joined, Locked, Missing, Removed, Restarted, Voided
 from clients.groups import NEXT, NOW
 from clients.records import Status
+from clients.rosters import accounts_of, fold, identity_of, is_genuine, number_of, split
 from clients.sealing import open_tree, seal_tree
 from clients.shelf import Shelf
 from protocol import limits as L
@@ -34,33 +37,6 @@ class Moot(Exception):
     """A planned commit has nothing left to do (somebody else did it)."""
 
 
-def identity_of(account: bytes, device: bytes) -> bytes:
-    """The basic credential of a device: its account, then its key."""
-    return account + device
-
-
-def split(identity: bytes) -> tuple[bytes, bytes]:
-    """(account, device) of a credential; (b"", b"") if it is none of ours."""
-    return (identity[:32], identity[32:]) if len(identity) == 64 else (b"", b"")
-
-
-def is_genuine(member: Member) -> bool:
-    """Whether a leaf's key is that of the device which its credential names: or anybody could speak in its name."""
-    return split(member.identity)[1] == member.signature_key
-
-
-def accounts_of(members: tuple[Member, ...]) -> set[bytes]:
-    """The accounts whose devices are in a group."""
-    return {split(member.identity)[0] for member in members}
-
-
-def fold(roster: dict[bytes, int], change: AccessChange) -> dict[bytes, int]:
-    """The roster after an access change: adding a present account sets its role, removing an absent one is nothing."""
-    result = {account: role for account, role in roster.items() if account not in change.removed}
-    result.update(dict(change.added))
-    return result
-
-
 class Commits:
     """Commits of one client."""
 
@@ -74,6 +50,9 @@ class Commits:
         plan = row.plan
         if plan is None:
             raise Moot
+        if plan.reset:
+            self._seal_reset(talk, row, plan)
+            return
         group = self._found(talk) if plan.create_kind else self._shelf.groups.get(talk.topic)
         if group is None or (plan.create_kind and talk.status != Status.FOUNDING):
             raise Moot
@@ -95,6 +74,17 @@ class Commits:
         row.flags = Flag.COMMIT | (Flag.ACCESS if row.header else 0)
         row.group, row.fence = talk.group, talk.fence
         self._build(talk, row, group, additions, [m.leaf for m in out], fold(talk.roster, change))
+
+    def _seal_reset(self, talk: R.Conversation, row: R.Outgoing, plan: R.Plan) -> None:
+        """A fresh group for a conversation that was restored from a backup, with everybody in it."""
+        if not talk.recovering:
+            raise Moot  # somebody else was first
+        fresh = msgspec.structs.replace(talk, group=talk.group + 1, fence=0)
+        change = AccessChange(plan.roles, plan.remove)
+        row.header = encode_struct(change) if change != AccessChange() else b""
+        row.flags = Flag.COMMIT | Flag.RESET | (Flag.ACCESS if row.header else 0)
+        row.group, row.fence, row.expect = fresh.group, 0, talk.cursor
+        self._build(fresh, row, self._found(fresh), list(plan.add), [], fold(talk.roster, change))
 
     def _build(
         self, talk: R.Conversation, row: R.Outgoing, group: Group, additions: list[R.Addition], leaves: list[int],
@@ -119,7 +109,8 @@ class Commits:
             group_info_extensions=anchored if additions else None, tree_in_welcome=False,
             entropy=shelf.entropy, now_s=shelf.clock_ms() // 1000,
         )  # fmt: skip
-        shelf.groups.put(talk.topic, pending.current, NOW, epoch=bool(plan.create_kind))
+        if not plan.reset:
+            shelf.groups.put(talk.topic, pending.current, NOW, epoch=bool(plan.create_kind))
         shelf.groups.put(talk.topic, pending.next, NEXT, epoch=True)
         welcomes: tuple[Welcome, ...] = ()
         if pending.welcome is not None:
@@ -167,9 +158,7 @@ class Commits:
         talk.past_fence = None if strict else msg.fence
         talk.fence = msg.fence + 1
         if msg.flags & Flag.RESET:
-            talk.group += 1  # a fresh group for the same topic: its author lets us in again
-            if talk.status == Status.ACTIVE:
-                self.lock(talk)
+            self._restarted(talk, msg, mine)
         elif mine is not None and mine.work == R.Work.COMMIT:
             self._adopt(talk, msg, change, before, mine)
         elif talk.status == Status.ACTIVE:
@@ -178,6 +167,25 @@ class Commits:
             lost_at = talk.lost_at
             self.wait(talk)  # somebody lets us in again: no need to ask for it once more
             talk.lost_at = lost_at
+
+    def _restarted(self, talk: R.Conversation, msg: Msg, mine: R.Outgoing | None) -> None:
+        """A fresh group for the same topic: ours, or its author lets us in by a Welcome, or we have to ask."""
+        shelf, number, talk.past_fence = self._shelf, number_of(msg.body, talk.topic), None
+        is_known, talk.ahead = talk.ahead and number == talk.group, False
+        if is_known:
+            return  # its Welcome was here first
+        made = mine is not None and mine.attempts[-1].body_hash == hashlib.sha256(msg.body).digest()
+        before, was_restored = talk.group, talk.recovering
+        talk.recovering, talk.group = False, number if was_restored and number is not None else before + 1
+        talk.first_fence = talk.fence if made else 0
+        shelf.journal.tell(Restarted(topic=talk.topic, by=msg.account))
+        if made and shelf.groups.get(talk.topic, NEXT) is not None:
+            shelf.groups.advance(talk.topic)
+            talk.status = Status.ACTIVE
+        elif number != before + 1 and talk.status == Status.ACTIVE and not was_restored:
+            self.lock(talk)
+        elif talk.status in (Status.ACTIVE, Status.LOCKED):
+            self.wait(talk)
 
     @property
     def _me(self) -> tuple[bytes, bytes]:
@@ -316,9 +324,7 @@ class Commits:
         package = next((self._shelf.packages[ref] for ref in refs if ref in self._shelf.packages), None)
         if package is None:
             raise RemoteProtocolError("a Welcome for a key package that is not ours, or was used", fatal=False)
-        preview = Group.preview(
-            welcome=welcome.body, key_package=package.public, key_package_private=package.private
-        )  # fmt: skip
+        preview = Group.preview(welcome=welcome.body, key_package=package.public, key_package_private=package.private)
         anchor = decode_struct(preview.group_info_extensions.get(R.ANCHOR_EXTENSION, b"\xc0"), R.Anchor)
         return package, anchor
 
@@ -359,6 +365,8 @@ class Commits:
         if known is None:
             return
         since = known.fence if known.status == Status.ACTIVE else known.first_fence
+        if anchor.generation < known.generation:
+            raise RemoteProtocolError("a Welcome from before the conversation was restored", fatal=False)
         if known.kind != anchor.kind or (anchor.group, anchor.fence) <= (known.group, since):
             raise RemoteProtocolError("a Welcome that is older than what is known", fatal=False)
 
@@ -371,9 +379,9 @@ class Commits:
         missed = anchor.offset - talk.lost_at
         # What was read while we were out is read again from the anchor on: commits in it count now.
         talk.generation, talk.cursor, talk.chain = anchor.generation, anchor.offset, anchor.hash
-        talk.status, talk.title = Status.ACTIVE, anchor.title or talk.title
+        talk.status, talk.title, talk.recovering = Status.ACTIVE, anchor.title or talk.title, False
         talk.group, talk.fence, talk.first_fence, talk.past_fence = anchor.group, anchor.fence, anchor.fence, None
-        talk.roster, talk.left = dict(anchor.roster), anchor.left
+        talk.roster, talk.left, talk.ahead = dict(anchor.roster), anchor.left, anchor.group > 1 and anchor.fence == 1
         shelf.groups.put(anchor.topic, group, NOW, epoch=True)
         shelf.groups.put(anchor.topic, None, NEXT, epoch=True)
         shelf.save(talk)

@@ -17,8 +17,10 @@ from clients.directory import Directory
 from clients.events import AnyEvent, AnyNotice, CaughtUp, Forked
 from clients.inbox import Inbox
 from clients.outbox import Outbox
+from clients.presence import Presence
 from clients.receive import Receiver
 from clients.records import Status, Work
+from clients.recovering import Recovering
 from clients.sealing import seal_box, sign_leave
 from clients.selftopic import SelfTopic
 from clients.shelf import Shelf
@@ -79,6 +81,8 @@ class Engine:
         self.inbox = Inbox(self.shelf, self.commits, self.outbox, self.directory)
         self.care = caring(self.shelf, self.directory, self.outbox, self.plan)
         self.inbox.linked = self._linked
+        self.presence = Presence(self.shelf)
+        self.recovering = Recovering(self.shelf, self.directory, self.plan)
         self.contacts = Contacts(self.shelf, self.directory)
         self.contacts.send_box, self.contacts.accepted = self.send_box, self._accepted
         self.own = SelfTopic(self.shelf, self.directory, self.outbox, self.contacts)

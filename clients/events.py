@@ -112,6 +112,12 @@ class Locked(Event, frozen=True, kw_only=True):
     fence: int
 
 
+class Restarted(Event, frozen=True, kw_only=True):
+    """An admin has started the encryption of a conversation anew, since its relay was restored from a backup."""
+
+    by: bytes
+
+
 class KeyChanged(Event, frozen=True, kw_only=True):
     """An account's devices changed, or a device that is not on its list spoke. ``topic`` is the account."""
 
@@ -126,7 +132,7 @@ class Alarm(Event, frozen=True, kw_only=True):
 
 AnyEvent: TypeAlias = (
     Received | Stored | Delivered | Failed | Joined | Changed | Removed | Voided | Unreadable | Missing | Forked
-    | Locked | KeyChanged | Alarm
+    | Locked | Restarted | KeyChanged | Alarm
 )  # fmt: skip
 _decoder: Final = msgspec.msgpack.Decoder(AnyEvent)
 

@@ -23,7 +23,7 @@ from clients.shelf import Shelf
 from protocol.codec import decode_struct
 from protocol.content import Content, decode_content
 from protocol.errors import RemoteProtocolError
-from protocol.frames import Flag, Gap, Msg, WelcomeHeader
+from protocol.frames import Flag, Gap, GapReason, Msg, WelcomeHeader
 from protocol.messages import parse
 from protocol.messages.key import Contact as ContactBody
 from protocol.messages.key import Failed as KeyFailed
@@ -90,7 +90,11 @@ class Inbox:
     def gap(self, gap: Gap) -> None:
         """Entries that will not come."""
         inbox = self._shelf.inbox
-        if gap.last > inbox.cursor:
+        restored = gap.reason == GapReason.RESET and gap.generation != inbox.generation
+        if restored and gap.last >= inbox.cursor:  # nothing of what we have is lost
+            inbox.generation = gap.generation
+            self._shelf.save_inbox()
+        elif restored or (gap.last > inbox.cursor and gap.reason != GapReason.RESET):
             inbox.cursor, inbox.chain, inbox.generation = gap.last, gap.hash, gap.generation
             self._shelf.save_inbox()
 

@@ -28,7 +28,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.frames import AnyFrame, Evt, Pub
 from protocol.identity import open_signed
 from protocol.ids import TopicKind
-from protocol.requests import DevicesChanged, KeyPackagesLow, PutBlob
+from protocol.requests import DevicesChanged, KeyPackagesLow, LoginResult, PresenceChanged, PutBlob
 
 AGENT = "chappe/0.1"
 RECEIPT_DELAY_MS = 150  # a burst of messages is answered by one receipt
@@ -101,6 +101,7 @@ class Keeper:
         self._timer("judge", topic, 0, self._judge_soon)
         self._timer("clean", topic, 0, self.engine.clean_up)
         self.engine.care.nudge()
+        self.engine.recovering.nudge()
         talk = self.engine.shelf.conversations[topic]
         if talk.kind == TopicKind.SELF:
             self.engine.own.nudge()
@@ -135,6 +136,8 @@ class Keeper:
         if evt.name == "keypackages.low":
             left = decode_struct(evt.payload, KeyPackagesLow).left
             self._nursery.start_soon(self._refill, self.engine.link, left)
+        elif evt.name == "presence":
+            self.engine.presence.heard(decode_struct(evt.payload, PresenceChanged))
         elif evt.name == "devices":
             changed = decode_struct(evt.payload, DevicesChanged).account
             self._nursery.start_soon(self._learn, changed)
@@ -205,20 +208,22 @@ class Keeper:
                         if not login.registered:
                             await self._register(link, login.list_version)
                         self._attached(link)
-                        self._start_tasks(nursery, link, login.key_packages)
+                        self._start_tasks(nursery, link, login)
                 raise LinkDown("the relay broke the order of a conversation")
             finally:
                 self._drop_link = None
                 engine.detach()
                 self.link_changed = trio.Event()
 
-    def _start_tasks(self, nursery: trio.Nursery, link: Link, packages: int) -> None:
+    def _start_tasks(self, nursery: trio.Nursery, link: Link, login: LoginResult) -> None:
         """What runs as long as a connection lasts."""
-        nursery.start_soon(self._upkeep, link, packages)
+        nursery.start_soon(self._upkeep, link, login.key_packages)
         nursery.start_soon(self._work_inbox, link)
         nursery.start_soon(self.engine.care.run, link)
         nursery.start_soon(self.engine.contacts.run, link)
         nursery.start_soon(self.engine.own.run, link)
+        nursery.start_soon(self.engine.presence.run, link)
+        nursery.start_soon(self.engine.recovering.run, link, login.list_version)
 
     async def _register(self, link: Link, known_version: int) -> None:
         try:

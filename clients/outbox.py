@@ -69,7 +69,7 @@ class Outbox:
         self.waiting: Callable[[bytes], None] = lambda topic: None  # somebody else's founding was first
         self.founded: Callable[[bytes], None] = lambda topic: None  # our founding commit is stored
         for row in shelf.outgoing.values():
-            self.lane(row.topic).rows.append(row)
+            self._line_up(row)
 
     def lane(self, topic: bytes) -> Lane:
         """The lane of a topic."""
@@ -87,8 +87,13 @@ class Outbox:
     def queue(self, row: R.Outgoing) -> None:
         """Take a row; it is sent when its turn comes and its write is durable."""
         self._shelf.save_outgoing(row)
-        self.lane(row.topic).rows.append(row)
+        self._line_up(row)
         self.pump(row.topic)
+
+    def _line_up(self, row: R.Outgoing) -> None:
+        """At the end; a reset before everything, since nothing else is taken until it is stored."""
+        rows = self.lane(row.topic).rows
+        rows.insert(0 if row.plan is not None and row.plan.reset else len(rows), row)
 
     def connected(self, transmit: Callable[[Pub, tuple[R.Blob, ...], Reply], None]) -> None:
         """A login succeeded: everything unanswered goes again."""
@@ -140,7 +145,8 @@ class Outbox:
             return False
         try:
             if row.work == Work.COMMIT:
-                if talk.status not in (Status.ACTIVE, Status.FOUNDING):
+                locked = row.plan is not None and row.plan.reset and talk.status in (Status.LOCKED, Status.WAITING)
+                if talk.status not in (Status.ACTIVE, Status.FOUNDING) and not locked:
                     return False
                 self._commits.seal(talk, row)
             elif not self._seal_message(talk, row):
@@ -312,6 +318,14 @@ class Outbox:
             self._tell_stored(row, msg.offset)
         self._drop(lane, row)
         return row
+
+    def restored(self, topic: bytes, base: int) -> None:
+        """What was stored beyond ``base`` is lost: its outcome is unknown again, and it is sent once more."""
+        for row in self.lane(topic).rows:
+            if row.stored_offset is not None and row.stored_offset > base:
+                row.stored_offset = None
+                self._shelf.save_outgoing(row)
+        self.pump(topic)
 
     def passed(self, topic: bytes, offset: int) -> None:
         """The log up to ``offset`` will not come (GAP): rows stored in there have no echo."""

@@ -31,7 +31,7 @@ from protocol.messages.rcpt import Read
 from protocol.messages.sys import Unsupported
 from protocol.mls import BadMessage, Member, MlsError
 from protocol.padding import unpad
-from protocol.position import authenticated_data, chain_hash, chain_start
+from protocol.position import Seen, authenticated_data, chain_hash, chain_start
 
 QUIET = (DeliveredBody, Read)  # bodies that are not told as messages
 
@@ -93,11 +93,9 @@ class Receiver:
 
     def gap(self, talk: R.Conversation, gap: Gap) -> None:
         """Entries that will not come: the position moves, the chain is unverified until a member's `seen` passes it."""
-        if gap.reason == GapReason.RESET and gap.generation != talk.generation:
-            # Restored from a backup: what follows is another history from the start, which this version cannot merge.
-            talk.generation = gap.generation
-            self._shelf.save(talk)
-            self._shelf.journal.tell(Missing(topic=talk.topic, count=0, reason=gap.reason))
+        if gap.reason == GapReason.RESET:
+            self._restored(talk, gap)
+            return
         if gap.last <= talk.cursor:
             return
         count = gap.last - talk.cursor
@@ -109,6 +107,23 @@ class Receiver:
         self._shelf.save(talk)
         self._shelf.journal.tell(Missing(topic=talk.topic, count=count, reason=gap.reason))
         self._outbox.passed(talk.topic, gap.last)
+        self.roster_changed(talk.topic)
+
+    def _restored(self, talk: R.Conversation, gap: Gap) -> None:
+        """The log was restored from a backup that ends at ``gap.last``: what we have beyond is in no log any more."""
+        if gap.generation == talk.generation:
+            return
+        lost, window = max(0, talk.cursor - gap.last), self._shelf.window(talk)
+        if window.check(Seen(talk.generation, gap.last, gap.hash)) is False:
+            self._shelf.journal.tell(Forked(topic=talk.topic, account=self._shelf.account, offset=gap.last))
+        if lost:
+            talk.cursor, talk.chain = gap.last, gap.hash
+        talk.receipt = min(talk.receipt, talk.cursor)
+        talk.generation, talk.recovering = gap.generation, True
+        window.add(talk.generation, talk.cursor, talk.chain)
+        self._shelf.save(talk)
+        self._shelf.journal.tell(Missing(topic=talk.topic, count=lost, reason=gap.reason))
+        self._outbox.restored(talk.topic, gap.last)
         self.roster_changed(talk.topic)
 
     def _left(self, talk: R.Conversation, msg: Msg) -> None:

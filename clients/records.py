@@ -86,6 +86,8 @@ class Conversation(msgspec.Struct):
     request: bool = False  # begun by a stranger: nothing is answered until it is accepted
     kept_first: int = 0  # number of the oldest evidence that is kept
     kept_next: int = 0  # and of the next one
+    recovering: bool = False  # restored from a backup, and no admin has started encryption anew since
+    ahead: bool = False  # let in by a reset that we have not read yet
     gap_at: int = 0  # end of the last GAP: its hash counts once a member's `seen` lies behind it
 
 
@@ -125,6 +127,7 @@ class Plan(msgspec.Struct, frozen=True):
     renew: tuple[tuple[bytes, bytes], ...] = ()  # (account, device) leaves to take out and add again
     fence: int = 0  # when this was planned: a renewal by somebody else after it makes ours moot
     drop: tuple[tuple[bytes, bytes], ...] = ()  # (account, device) leaves to take out; the account stays
+    reset: bool = False  # a fresh group in place of one that was restored; ``roles`` are then all changes of roles
 
 
 class Outgoing(_Hidden, msgspec.Struct):

@@ -80,7 +80,7 @@ class Process:
         self.runner = Runner(worker, self.engine)
         self.items = self.runner.items = Items(self.engine.shelf, self._wanted, self.runner.ready)
         self.keeper.granted, self.keeper.parting = self._granted, self._parting
-        self.keeper.overloaded = lambda: len(self.items) > B.ITEMS_MAX
+        self.keeper.room = self.items.room
         self.keeper.handle_taken = lambda text: worker.log.error("the handle %r is not ours: %s", worker.handle, text)
         self._companions: trio.Nursery | None = None
         self._wrote = trio.Event()  # set, and replaced, after each transaction
@@ -201,5 +201,3 @@ async def serve(
             worker.log.warning("%s; beginning anew in %.1f s", fenced or down, wait_s)
             with trio.move_on_after(wait_s):
                 await stop.wait()
-
-

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import msgspec
+import trio
 
 from clients.events import Received
 from extensions import bounds as B
@@ -52,10 +53,17 @@ class Items:
         self._ready = ready
         self._waiting: dict[int, Waiting] = {}
         self._dead: dict[int, int] = {}  # slot → letters
+        self._gone = trio.Event()
         shelf.journal.heard = self.heard
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    async def room(self) -> None:
+        """Wait while more waits than is kept: nothing more is read from the relay then."""
+        while len(self._waiting) > B.ITEMS_MAX:
+            self._gone = trio.Event()
+            await self._gone.wait()
 
     # -- coming --------------------------------------------------------------------------------------------------------
     def heard(self, event: Received) -> None:
@@ -87,6 +95,7 @@ class Items:
         """Slots are given away: what waits in them is another process's."""
         for waiting in [w for w in self._waiting.values() if slot_of(w.topic) in slots]:
             del self._waiting[waiting.number]
+        self._gone.set()
         for slot in slots:
             self._dead.pop(slot, None)
 
@@ -118,6 +127,7 @@ class Items:
     def done(self, item: Item) -> None:
         """It was dealt with: noted in the present transaction."""
         self._waiting.pop(item.number, None)
+        self._gone.set()
         self._shelf.journal.put(place_of(ITEMS, slot_of(item.topic)), item.name, None)
 
     def retry(self, waiting: Waiting, item: Item, attempts: int, at_ms: int) -> None:

@@ -6,7 +6,7 @@ to this one under higher tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 import trio
@@ -20,7 +20,7 @@ from extensions.errors import Fenced, WorkerError
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Reason, RemoteProtocolError
 from protocol.frames import GROUP_SHARED, SLOTS_FEATURE, AnyFrame, Err, Evt, Ok, Pub, Req, Sub
-from protocol.requests import ClaimHandle, ReleaseSlots, SlotsChanged, TopicNews
+from protocol.requests import ClaimHandle, LoginResult, ReleaseSlots, SlotsChanged, TopicNews
 
 
 class WorkerKeeper(Keeper):
@@ -36,7 +36,7 @@ class WorkerKeeper(Keeper):
         self.features = (SLOTS_FEATURE,)
         self.granted: Callable[[Collection[int]], None] = lambda slots: None
         self.parting: Callable[[Collection[int]], None] = lambda slots: None
-        self.overloaded: Callable[[], bool] = lambda: False
+        self.room: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint  # waited for before reading on
         self.handle_taken: Callable[[str], None] = lambda text: None
         self._policy = policy
         self._handle = handle
@@ -59,8 +59,8 @@ class WorkerKeeper(Keeper):
         self._failure = self._failure or failure
         self.engine.restart()
 
-    def _start_tasks(self, nursery: trio.Nursery, link: Link, packages: int) -> None:
-        nursery.start_soon(self._show_up, link, packages)
+    def _start_tasks(self, nursery: trio.Nursery, link: Link, login: LoginResult) -> None:
+        nursery.start_soon(self._show_up, link, login.key_packages)
         nursery.start_soon(self._work_inbox, link)
         self._ask_slots(link)
 
@@ -105,8 +105,7 @@ class WorkerKeeper(Keeper):
                 self.engine.frame(frame)
         if self.engine.shelf.journal.statistics().waiting > PENDING_WRITES_MAX:
             await self.engine.shelf.journal.flushed()
-        if self.overloaded():
-            raise LinkDown("more jobs wait than this worker keeps; it reads on when handlers have caught up")
+        await self.room()
 
     async def _slots(self, changed: SlotsChanged) -> None:
         shelf = self.engine.shelf

@@ -95,6 +95,7 @@ COMMIT_SPACING_MS: Final = 5_000  # commits that remove nobody: a phone with slo
 GRACE_MS: Final = 10_000  # the previous fence is admitted this long after a commit that removes nobody
 RESERVE_MS: Final = 30_000  # a device may reserve the next commit this long
 RESERVE_EVERY_MS: Final = 600_000  # once in this time per device and topic
+RECOVERING_RETRY_MS: Final = 5_000  # told to who publishes to a restored topic: an admin's client needs some seconds
 SEEN_WINDOW: Final = 4096  # chain values a client keeps to check what others have seen
 DELIVERED_MEMBERS_MAX: Final = 32  # `rcpt.delivered` stops above this many members
 READMIT_BACKOFF_MS: Final = (60_000, 240_000, 960_000)  # 1, 4, 16 minutes
@@ -117,6 +118,15 @@ BLOB_UNLINKED_MS: Final = 3_600_000  # an upload that nothing refers to lives an
 TOPIC_READ_ENTRIES_MAX: Final = 500  # entries of one read
 LIST_TOPICS_MAX: Final = 1000  # topics in one answer to `topics.list`: 40 KB
 HEADS_TOPICS_MAX: Final = 256  # topics in one `topics.heads`
+
+# -- presence ---------------------------------------------------------------------------------------------------------
+PRESENCE_ACCOUNTS_MAX: Final = 256  # accounts that a connection watches: what is on a screen, and the people dearest
+PRESENCE_MEMBERS_MAX: Final = 100  # larger conversations acquaint nobody: a thousand watching a thousand is a flood
+PRESENCE_WATCHERS_MAX: Final = 1024  # connections that are told of one account; later ones see it as absent
+PRESENCE_WATCH_MS: Final = 600_000  # then it is judged anew who may watch whom; clients ask again before
+PRESENCE_COALESCE_MS: Final = 2_000  # changes are told together, and a reconnect within it is none
+PRESENCE_SEEN_MS: Final = 3_600_000  # steps of "last seen": nobody's sleep is to be read from it
+PRESENCE_SEEN_MAX: Final = 50_000  # accounts whose last time is remembered; the longest gone is forgotten first
 
 # -- files ------------------------------------------------------------------------------------------------------------
 CHUNK_BYTES: Final = 256 * 1024  # plaintext of a chunk: 4 in flight fill a fast link, and one is soon sent again
@@ -149,8 +159,9 @@ BYTES_PER_S_MIN: Final = 1 << 20  # a bucket holds two seconds: the largest mess
 ACCOUNT_SHARE: Final = 4  # devices that an account may keep fully busy at once
 ADDRESS_SHARE: Final = 32  # devices behind one network address (an office, a carrier) that may be fully busy at once
 CONNECTS_PER_S: Final = 256  # new connections from one network address; a whole office comes back within two seconds
-PATIENCE_REFUSALS: Final = 4096  # refusals for rate that a device may collect at once; an SDK collects at most 512
-PATIENCE_PER_S: Final = 200  # and so many each second go by; beyond it the connection ends with BYE 4007
+PATIENCE_REFUSALS: Final = 2048  # refusals for rate that a device may collect at once; an SDK collects at most 512
+PATIENCE_PER_S: Final = 50  # and so many each second go by; beyond it the connection ends with BYE 4007
+PATIENCE_PER_MESSAGE: Final = 100  # and each message with refused frames counts so much more
 PATIENCE_BYTES: Final = 16 * 1024  # a refused message counts once more for each of these
 FLOOD_RECONNECT_MS: Final = 10_000  # told to whoever was cut off for flooding
 KICK_RECONNECT_MS: Final = 5_000  # told to whoever the operator sent away

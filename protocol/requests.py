@@ -179,6 +179,33 @@ class PostReport(Params, frozen=True):
     sealed: Annotated[bytes, Meta(max_length=L.REPORT_BYTES_MAX)]
 
 
+class SetPresence(Params, frozen=True):
+    """``presence.set``: what others are told while this connection lasts: 0 nothing, 1 online, 2 away. Result: nil.
+
+    A connection that never says it is not told of; one device that says 0 hides the whole account.
+    """
+
+    state: Annotated[int, Meta(ge=0, le=2)]
+
+
+class WatchPresence(Params, frozen=True):
+    """``presence.watch``: be told of these accounts for ten minutes, in place of those before. Result: PresenceOf each.
+
+    Only of accounts in a conversation with this one that is not too large; who is in none, hides, or was never there
+    looks the same: state 0, seen 0.
+    """
+
+    accounts: Annotated[tuple[Key, ...], Meta(max_length=L.PRESENCE_ACCOUNTS_MAX)]
+
+
+class PresenceOf(Params, frozen=True):
+    """An account as others may see it."""
+
+    account: Key
+    state: UInt  # 0 not here, 1 online, 2 away
+    seen_ms: UInt  # when it was last here, cut to the hour; 0: not known
+
+
 class ReleaseSlots(Params, frozen=True):
     """``slots.release``: all of these slots is written; another process of the worker may have them. Result: nil."""
 
@@ -207,6 +234,8 @@ METHODS: Final[dict[str, type[Params]]] = {
     "contacts.tokens": SetTokens,
     "reports.key": GetReportKey,
     "reports.post": PostReport,
+    "presence.set": SetPresence,
+    "presence.watch": WatchPresence,
     "slots.release": ReleaseSlots,
 }
 
@@ -233,6 +262,12 @@ class KeyPackagesLow(Params, frozen=True):
     left: UInt
 
 
+class PresenceChanged(Params, frozen=True):
+    """EVT ``presence``: what has changed about accounts that are watched, of a second at once."""
+
+    accounts: Annotated[tuple[PresenceOf, ...], Meta(max_length=L.PRESENCE_ACCOUNTS_MAX)]
+
+
 class SlotsChanged(Params, frozen=True):
     """EVT ``slots``: what this process of a worker holds from now on, and what it is asked to release."""
 
@@ -252,5 +287,6 @@ class TopicNews(Params, frozen=True):
 
 
 EVENTS: Final[dict[str, type[Params]]] = {
-    "devices": DevicesChanged, "keypackages.low": KeyPackagesLow, "slots": SlotsChanged, "topic": TopicNews,
+    "devices": DevicesChanged, "keypackages.low": KeyPackagesLow, "presence": PresenceChanged,
+    "slots": SlotsChanged, "topic": TopicNews,
 }  # fmt: skip

@@ -70,7 +70,8 @@ def is_proven(frame: Connect, cluster: bytes, relay_nonce: bytes) -> bool:
 
 async def decide(relay: Relay, frame: Connect, nonce: bytes, address: str) -> Judgement:
     """Look the account up, judge, and record the login. Nothing is awaited after the operator's bounds were read."""
-    proven = is_proven(frame, relay.cluster, nonce)
+    async with relay.logins:  # one signature a pass of the scheduler: a storm of logins holds nobody else up
+        proven = is_proven(frame, relay.cluster, nonce)
     try:
         (account,) = await relay.store.accounts.get([frame.account])
         judgement = judge(frame, proven, account, relay.clock_ms())

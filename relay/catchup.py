@@ -33,8 +33,8 @@ class Catchup:
         self._bound = bound
         self._counters = counters
         self._spawn = spawn
-        self._backlog: OrderedDict[Subscription, None] = OrderedDict()
-        self._room = trio.Event()
+        self._backlog: OrderedDict[Subscription, None] | None = None  # only while there is one
+        self._room: trio.Event | None = None  # somebody waits for room
         self._is_running = False
         self._is_closed = False
 
@@ -44,32 +44,40 @@ class Catchup:
             return
         if subscription.next > subscription.since and subscription.hub.attach(subscription):
             return
-        self._backlog[subscription] = None
+        self._put(subscription)
         if not self._is_running:
             self._is_running = True
             self._spawn("catch-up", self._run)
 
+    def _put(self, subscription: Subscription) -> None:
+        if self._backlog is None:
+            self._backlog = OrderedDict()
+        self._backlog[subscription] = None
+
     def forget(self, subscription: Subscription) -> None:
         """The subscription has ended."""
-        self._backlog.pop(subscription, None)
+        if self._backlog is not None:
+            self._backlog.pop(subscription, None)
 
     def on_writable(self) -> None:
         """The peer has room again."""
-        self._room.set()
+        if self._room is not None:
+            self._room.set()
 
     def close(self) -> None:
         """The connection is over."""
         self._is_closed = True
-        self._backlog.clear()
-        self._room.set()
+        self._backlog = None
+        self.on_writable()
 
     def __len__(self) -> int:
-        return len(self._backlog)
+        return len(self._backlog or ())
 
     async def room(self) -> None:
         """Wait while the outbound buffer is over its bound; returns at once after ``close``."""
         while self._peer.buffered_bytes > self._bound and not self._is_closed:
-            self._room = trio.Event()
+            if self._room is None or self._room.is_set():
+                self._room = trio.Event()
             await self._room.wait()
 
     async def _run(self) -> None:
@@ -84,9 +92,11 @@ class Catchup:
                 except StoreAway:
                     await trio.sleep(CATCHUP_RETRY_MS / 1000)
                 if not (self._is_closed or subscription.is_over or subscription.is_live):
-                    self._backlog[subscription] = None
+                    self._put(subscription)
         finally:
             self._is_running = False
+            if not self._backlog:
+                self._backlog = None
 
     async def _turn(self, subscription: Subscription) -> None:
         hub = subscription.hub

@@ -22,7 +22,7 @@ from relay import auth, log, router
 from relay.admission.buckets import Kind
 from relay.admission.gate import Wait
 from relay.admission.why import Why
-from relay.bounds import DRAIN_RECONNECT_MS, RETRY_MS
+from relay.bounds import DRAIN_RECONNECT_MS, PAUSE_MS, RETRY_MS
 from relay.catchup import Catchup
 from relay.context import Relay
 from relay.delivery_service import DeliveryService
@@ -36,10 +36,8 @@ from storage.base import Append, Refused
 
 _ANONYMOUS = bytes(L.KEY_BYTES)
 ANSWERED = (F.Pub, F.Sub, F.Req, F.Connect, F.Bye)  # have rates of their own, or come once
-RECONNECT_MS = {
-    Close.RESTART: DRAIN_RECONNECT_MS, Close.FLOOD: L.FLOOD_RECONNECT_MS, Close.KICKED: L.KICK_RECONNECT_MS,
-    Close.OVERLOAD: L.RECONNECT_MS_MAX,
-}  # fmt: skip
+RECONNECT_MS = {Close.RESTART: DRAIN_RECONNECT_MS, Close.FLOOD: L.FLOOD_RECONNECT_MS,
+                Close.KICKED: L.KICK_RECONNECT_MS, Close.OVERLOAD: L.RECONNECT_MS_MAX}  # fmt: skip
 _EPHEMERAL_FLAG = int(F.Flag.EPHEMERAL)  # operations on the enum cost more than the rest of a message
 _EPHEMERAL, _PUBLISH = Kind.EPHEMERAL, Kind.PUBLISH
 _CLOSE_UNSUPPORTED = 1003  # RFC 6455 section 7.4.1: a type of data that cannot be accepted
@@ -47,6 +45,12 @@ _CLOSE_UNSUPPORTED = 1003  # RFC 6455 section 7.4.1: a type of data that cannot 
 
 class Connection:
     """A ``seam.Handler``; made by ``Node`` for every websocket."""
+
+    __slots__ = (
+        "_boundary", "_catchup", "_facts", "_gate", "_is_gone", "_nonce", "_patience_ms", "_publisher", "_relay",
+        "_requests", "_service", "_settings", "_since_ms", "_subscriptions", "_waiting", "account", "device",
+        "is_registered", "is_shared", "lease", "login", "login_number", "peer", "session", "wants_slots",
+    )  # fmt: skip
 
     def __init__(self, relay: Relay, service: DeliveryService, peer: Peer) -> None:
         self.peer = peer
@@ -69,9 +73,8 @@ class Connection:
         self._facts: router.Facts | None = None  # what the router asks, while it stays the same
         self._boundary = relay.boundary("message", self.failed)
         self._patience_ms = 0
-        self._catchup = Catchup(
-            peer, relay.store.topics, self._settings.outbound_bytes_max, relay.counters, self._spawn
-        )
+        bound = self._settings.outbound_bytes_max
+        self._catchup = Catchup(peer, relay.store.topics, bound, relay.counters, self._spawn)
         self._subscriptions = Subscriptions(self, relay, self._catchup, self._spawn)
         self._requests = Requests(
             self, service, self._subscriptions, self._catchup, self._settings.requests_inflight_max, self._spawn
@@ -269,6 +272,10 @@ class Connection:
 
     # -- login ---------------------------------------------------------------------------------------------------------
     async def _login(self, frame: F.Connect) -> None:
+        if self._relay.rules.is_cut_off(frame.device, self._relay.tick_ms()):
+            self._count(Why.FLOOD)
+            self._bye(Close.FLOOD)
+            return
         judgement = await auth.decide(self._relay, frame, self._nonce, self.peer.address)
         if judgement.verdict is auth.Verdict.REFUSED:
             self._refuse_login(frame.rid, auth.refusal(judgement), judgement.close)
@@ -316,9 +323,8 @@ class Connection:
             return
         facts = self._facts
         if facts is None:
-            facts = self._facts = router.Facts(
-                self.account, self.device, self.login, self.is_registered, self.is_shared
-            )  # fmt: skip
+            facts = router.Facts(self.account, self.device, self.login, self.is_registered, self.is_shared)
+            self._facts = facts
         now_ms = self._relay.clock_ms()
         action = router.decide(frame, facts, now_ms)
         if isinstance(action, Append) and action.create is not None:
@@ -337,8 +343,10 @@ class Connection:
         wait = self._gate.take(kind, now_ms)
         if wait is not None:
             self._count(wait.why)
+            self.peer.pause_nowait(PAUSE_MS)
             if self._gate.is_flooding and not self.is_over:
                 self._count(Why.FLOOD)
+                self._relay.rules.cut_off(self.device, now_ms)
                 log.info("flood", address=self.peer.address, account=self.account, device=self.device)
                 self._bye(Close.FLOOD)
         return wait

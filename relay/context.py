@@ -22,6 +22,7 @@ from relay.config import Settings
 from relay.counters import Counters
 from relay.hubs import Hubs
 from relay.pending import Pending
+from relay.presence import Presence
 from relay.registry import Registry
 from relay.reports import ReportDesk
 from relay.slots import Slots
@@ -55,6 +56,9 @@ class Relay:
         self.hubs = Hubs(settings, store.topics, broker, self.counters, self.spawn, lambda do: self.later(do))
         self.slots = Slots(store.slots, tick_ms, self.spawn)
         self.tickets = Tickets(tick_ms, entropy)
+        self.presence = Presence(store.topics, clock_ms, self.spawn)
+        self.registry.gone = self.presence.gone
+        self.logins = trio.Lock()  # whose signature is being checked
         self.is_draining = False
         self.pending = Pending()  # PUBs of all connections that wait for their commit
         self.now_ms = tick_ms  # the same for all that came together, where the listener reads the clock once for it

@@ -47,6 +47,9 @@ class Client(Protocol):
     lease: Lease | None
 
     @property
+    def is_over(self) -> bool: ...
+
+    @property
     def nonce(self) -> bytes: ...
 
     def send(self, frame: Frame) -> None: ...
@@ -285,7 +288,16 @@ class DeliveryService:
         number = await self._relay.reports.post(client.account, params.key, params.sealed)
         return number if isinstance(number, Refused) else Answer(encode_struct(number))
 
-    # -- slots ---------------------------------------------------------------------------------------------------------
+    # -- presence ------------------------------------------------------------------------------------------------------
+    async def set_presence(self, client: Client, params: R.SetPresence) -> Answer | Refused:
+        """``presence.set``"""
+        self._relay.presence.set(client, params.state)
+        return Answer(NIL)
+
+    async def watch_presence(self, client: Client, params: R.WatchPresence) -> Answer | Refused:
+        """``presence.watch``"""
+        return Answer(encode_struct(await self._relay.presence.watch(client, params.accounts)))
+
     async def release_slots(self, client: Client, params: R.ReleaseSlots) -> Answer | Refused:
         """``slots.release``"""
         if client.lease is not None:
@@ -321,5 +333,7 @@ _METHODS: Final[dict[str, Method]] = {
     "contacts.tokens": DeliveryService.set_tokens,
     "reports.key": DeliveryService.report_key,
     "reports.post": DeliveryService.post_report,
+    "presence.set": DeliveryService.set_presence,
+    "presence.watch": DeliveryService.watch_presence,
     "slots.release": DeliveryService.release_slots,
 }

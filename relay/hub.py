@@ -18,16 +18,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from protocol.codec import decode_struct, encode_struct
+from protocol.codec import decode_struct
 from protocol.errors import Code
-from protocol.frames import AccessChange, Closed, Flag, Frame, Gap, Live, Msg
+from protocol.frames import AccessChange, Closed, Flag, Frame, Gap, GapReason, Live
 from protocol.ids import TopicKind
-from protocol.websocket import frame as binary_frame
 from relay.bounds import REMOVED_KEPT_MAX, SLICE
 from relay.counters import Counters
-from relay.ring import Ring
+from relay.ring import Ring, encode_entry
 from relay.seam import Peer
 from storage.base import Entry, Hole, Page, TopicState
+from storage.decisions import Restored
 
 _ERASED_BY_ORDER = int(Flag.ERASE)
 _ACCESS = int(Flag.ACCESS)
@@ -60,12 +60,18 @@ class Subscription:
 
     ``since``: what lies at or below it was before the account was let in. ``admitted``: the log's head when access was
     checked, so that older access changes do not end it. ``until``: the entry that removed the account, the last one.
+    ``generation``: of the entry before ``next``; where the log was restored from a backup, the reader is told.
     """
 
-    __slots__ = ("admitted", "hub", "is_live", "is_over", "next", "owner", "peer", "role", "since", "until")
+    __slots__ = (
+        "admitted", "generation", "hub", "is_live", "is_over", "next", "owner", "peer", "role", "since", "until"
+    )  # fmt: skip
 
-    def __init__(self, hub: Hub, owner: Owner, next_: int, state: TopicState) -> None:
+    def __init__(
+        self, hub: Hub, owner: Owner, next_: int, state: TopicState, generation: int | None = None
+    ) -> None:  # fmt: skip
         self.hub = hub
+        self.generation = state.generation if generation is None else generation
         self.owner = owner
         self.peer = owner.peer
         self.next = next_
@@ -81,6 +87,8 @@ class Subscription:
         if entry.offset == self.next:
             self.peer.send_framed_nowait(encode_entry(self.hub.tid, entry))
             self.next += 1
+            if self.generation != self.hub.generation:
+                self.cross()
 
     def send_each(self, pending: list[tuple[int, bytes]], bound: int) -> int:
         """Send of the frames of one tick what may be sent, one by one; how many were. Offset 0: ephemeral."""
@@ -99,11 +107,28 @@ class Subscription:
         return sent
 
     def send_gap(self, hole: Hole) -> None:
-        """Tell the reader that entries will not come, and go on behind them."""
+        """Tell the reader that entries will not come, and go on behind them; a border that lies in them is told too."""
+        for border in self.hub.restores:
+            if border.generation > self.generation and self.next <= border.base < hole.last:
+                self._gap(Hole(hole.first, border.base, hole.reason, border.hash))
         if hole.last >= self.next:
-            first = max(hole.first, self.next)
-            self.owner.send(Gap(self.hub.tid, self.hub.generation, first, hole.last, hole.reason, hole.hash))
-            self.next = hole.last + 1
+            self._gap(hole)
+
+    def _gap(self, hole: Hole) -> None:
+        first = max(hole.first, self.next)
+        self.owner.send(Gap(self.hub.tid, self.generation, first, hole.last, hole.reason, hole.hash))
+        self.next = hole.last + 1
+        self.cross()
+
+    def cross(self) -> None:
+        """Say where the log was restored, if the reader has come there: GAP ``reset``, empty, with the chain hash.
+
+        ``first`` is the offset that comes next, and of the new generation; a reader that has more has to go back.
+        """
+        for border in self.hub.restores:
+            if border.generation > self.generation and border.base < self.next:
+                self.generation, base = border.generation, border.base
+                self.owner.send(Gap(self.hub.tid, border.generation, base + 1, base, GapReason.RESET, border.hash))
 
     def end(self, code: Code, text: str, retry_ms: int | None = None) -> None:
         """Send CLOSED and leave the hub."""
@@ -113,20 +138,14 @@ class Subscription:
             self.owner.on_ended(self)
 
 
-def encode_entry(tid: int, entry: Entry) -> bytes:
-    """An entry as the websocket frame that all subscribers share."""
-    return binary_frame(
-        encode_struct(
-            Msg(
-                tid, entry.offset, entry.id, entry.account, entry.device, entry.ts, entry.flags, entry.fence, entry.ttl,
-                entry.header, entry.body,
-            )
-        )
-    )  # fmt: skip
-
-
 class Hub:
     """See the module. ``fill`` is asked, once per gap, to read what is missing and to call ``filled``."""
+
+    __slots__ = (
+        "_changed", "_changed_floor", "_counters", "_fill", "_later", "_live", "_outbound_bytes_max", "_pending",
+        "_without", "generation", "head", "heard", "is_filling", "kind", "pins", "restores", "ring", "subscriptions",
+        "tid", "topic",
+    )  # fmt: skip
 
     def __init__(
         self, topic: bytes, tid: int, ring: Ring, outbound_bytes_max: int, counters: Counters,
@@ -137,6 +156,7 @@ class Hub:
         self.ring = ring
         self.kind = TopicKind.GROUP
         self.generation = 0
+        self.restores: tuple[Restored, ...] = ()
         self.head = -1  # unknown until ``start``
         self.heard = 0
         self.is_filling = False
@@ -165,6 +185,7 @@ class Hub:
         if not self.is_started:
             self.kind = state.kind
             self.generation = state.generation
+            self.restores = state.restores
             self.head = state.head
             self.ring.forget(self.head + 1)
             self._changed_floor = self.head

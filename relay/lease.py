@@ -124,7 +124,9 @@ class Lease:
                 try:
                     await self._deliverer.deliver(self, [topic for topic in taken if self.holds(topic)])
                 except StoreAway:
-                    self._waiting.update(dict.fromkeys(taken))
+                    for topic in reversed(taken):
+                        self._waiting[topic] = None
+                        self._waiting.move_to_end(topic, last=False)
                     await trio.sleep(RETRY_MS / 1000)
         finally:
             self._is_running = False

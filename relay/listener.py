@@ -261,6 +261,8 @@ async def _read(peer: SocketPeer, websocket: WebSocketConnection, handler: Handl
         while True:
             if peer.is_full:
                 await peer.room()
+            if peer.paused_until_s > trio.current_time():
+                await trio.sleep_until(peer.paused_until_s)
             message = await websocket.get_message()
             peer.message_received()
             if isinstance(message, bytes):

@@ -6,6 +6,7 @@ OKs, BYE 4000 and close 1012 to everyone, flush, end. Nothing acked is lost, sin
 
 from __future__ import annotations
 
+import gc
 import os
 import ssl
 import sys
@@ -31,6 +32,7 @@ from relay.dataplane import plane
 from relay.delivery_service import DeliveryService
 from relay.hubs import HubsStatistics
 from relay.listener import Listener
+from relay.presence import PresenceStatistics
 from relay.seam import Front, FrontStatistics, Handler, Peer
 from relay.slots import GroupStatistics
 from relay.wheel import BUCKET_MS
@@ -40,6 +42,9 @@ from storage.casework import Waiting
 
 #: sqlite3 takes the GIL back for every row; a short interval lets the event loop in between (measured, DESIGN 6).
 SWITCH_INTERVAL_S: Final = 0.0005
+#: Of the collector. A full collection looked at 67,000 objects of imports (24 ms, frozen now) and at 37 a connection
+#: (3.4 ms for each thousand). What the hot path makes is in no cycle, so looking rarely costs a little memory at most.
+COLLECTOR: Final = (10_000, 20, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class NodeStatistics:
     connections: int
     rules: RulesStatistics
     reports: Waiting
+    presence: PresenceStatistics
     inflight: int
     backlog: int  # subscriptions behind the head
     is_draining: bool
@@ -106,7 +112,7 @@ class Node:
         return NodeStatistics(
             self.listener.statistics(), self.relay.hubs.statistics(), self.relay.store.statistics(),
             self.relay.broker.statistics(), len(connections), self.relay.rules.statistics(),
-            self.relay.reports.statistics(), self.relay.pending.count,
+            self.relay.reports.statistics(), self.relay.presence.statistics(), self.relay.pending.count,
             sum(c.backlog for c in connections), self.relay.is_draining, self.relay.slots.statistics(),
         )  # fmt: skip
 
@@ -226,3 +232,10 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def prepare_process() -> None:
     """Settings of the whole process, for the commands only."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(*COLLECTOR)
+
+
+def settle_process() -> None:
+    """Everything is imported and built: the collector need never look at it again."""
+    gc.collect()
+    gc.freeze()

@@ -14,7 +14,8 @@ from protocol.errors import Code
 from protocol.limits import KNOCKS_BURST, KNOCKS_PER_S, LINK_MS
 from relay.bounds import KNOCKERS_MAX
 from relay.rates import TokenBucket
-from storage.base import Lockers, Refused
+from storage.acquaintance import Lockers
+from storage.base import Refused
 
 RECOVERY: Final = 1  # kinds of lockers
 LINK: Final = 2

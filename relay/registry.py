@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,9 @@ class Online(Protocol):
     login: int
     is_shared: bool  # one of several processes of a worker
 
+    @property
+    def is_over(self) -> bool: ...
+
     def send(self, frame: Frame) -> None: ...
 
     def bye(self, close: Close, text: str | None = None) -> None: ...
@@ -45,6 +48,7 @@ class Registry:
         self._devices: dict[bytes, Online] = {}
         self._accounts: dict[bytes, dict[Online, None]] = {}
         self._empty = trio.Event()
+        self.gone: Callable[[Online], None] = lambda connection: None  # told of every connection that has ended
 
     def opened(self, connection: Online) -> None:
         """A websocket is open."""
@@ -71,6 +75,7 @@ class Registry:
         """A websocket is gone."""
         self._all.pop(connection, None)
         self._forget(connection)
+        self.gone(connection)
         if not self._all:
             self._empty.set()
 

@@ -19,7 +19,7 @@ from relay.admin_token import admin_token
 from relay.broker.base import Broker, Hear, Missed
 from relay.broker.memory import Bus
 from relay.config import ConfigError, Settings
-from relay.node import Node, open_node, prepare_process
+from relay.node import Node, open_node, prepare_process, settle_process
 from relay.ops import serve_request
 from relay.ops_client import OPS_FILE
 from relay.sockets import location_of, open_listeners
@@ -118,7 +118,7 @@ async def run_until_signal(
 ) -> None:  # fmt: skip
     """Run a relay; ``ready`` is called when it accepts. SIGTERM or SIGINT drains, the second ends at once.
 
-    SIGHUP reads certificate and key anew.
+    SIGHUP reads certificate and key anew. ``beside``: names of workers to run beside it.
     """
     prepare_process()
     log.to_stderr(settings.log_level)
@@ -128,6 +128,7 @@ async def run_until_signal(
     ):
         async with open_running(settings, beside) as running, trio.open_nursery() as nursery:
             nursery.start_soon(_reload, running.node, reloads)
+            settle_process()
             ready(running)
             await anext(signals)
             nursery.start_soon(_end_after, running, nursery.cancel_scope)

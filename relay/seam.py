@@ -52,6 +52,10 @@ class Peer(Protocol):
         """Send ``goodbye`` (a last message, if any) and close with a websocket close code. Idempotent."""
         ...
 
+    def pause_nowait(self, span_ms: int) -> None:
+        """Deliver nothing from this peer for a while; what it sends waits with it."""
+        ...
+
     def login_decided_nowait(self) -> None:
         """The peer is known now: lift the limits that hold before a login."""
         ...

@@ -23,7 +23,7 @@ from protocol.frames import GROUP_SHARED, GROUP_SINGLE, AccessChange, Flag
 from protocol.ids import slot_of
 from protocol.limits import RELEASE_MS, SLOTS, WORKER_ACCOUNTS_MAX, WORKER_PROCESSES_MAX, WORKER_TOPICS_MAX
 from relay import log
-from relay.bounds import RETRY_MS
+from relay.bounds import RETRY_MS, SERVED_SLICE
 from relay.lease import Lease, Spawn
 from storage.base import Entry, Refused, StoreAway
 from storage.leases import Lag
@@ -204,7 +204,9 @@ class Slots:
         group.holders.update(dict.fromkeys(tokens, member))
         member.granted(tokens)
         log.info("slots-granted", account=group.account, slots=len(tokens), topics=len(served))
-        for topic in served[:WORKER_TOPICS_MAX]:
+        for count, topic in enumerate(served[:WORKER_TOPICS_MAX]):
+            if count % SERVED_SLICE == SERVED_SLICE - 1:
+                await trio.lowlevel.checkpoint()  # others are served in between
             cursor = group.cursors[topic.topic] = max(group.cursors.get(topic.topic, 0), topic.cursor)
             if topic.head > cursor:
                 self._offer(group, topic.topic)

@@ -46,6 +46,7 @@ class SocketPeer(trio.abc.Stream):
         self._room = trio.Event()
         self._is_closing = False  # a close frame was appended: nothing may follow it
         self._is_done = False  # no more bytes will be appended
+        self.paused_until_s = 0.0
         self._has_spoken = False  # something was sent
         self.watch = FrameWatch(B.HANDSHAKE_BYTES_MAX, L.LOGIN_BUFFER_BYTES_MAX, settings.frame_ms)
         self.oversize = ""  # what the peer sent too much of, where that ended the connection
@@ -93,6 +94,10 @@ class SocketPeer(trio.abc.Stream):
             self._append(close_frame(code, reason))
             self._is_closing = True
             self.closing.set()
+
+    def pause_nowait(self, span_ms: int) -> None:
+        """Nothing more is handed up until then; trio-websocket stops reading when its queue is full."""
+        self.paused_until_s = trio.current_time() + span_ms / 1000
 
     def login_decided_nowait(self) -> None:
         """From now on whole messages are what is limited."""

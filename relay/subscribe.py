@@ -27,10 +27,20 @@ _STALE_READS_MAX = 8  # access of one topic does not change faster than this und
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a subscription begins. ``reset``: the reader's history is of another generation."""
+    """Where a subscription begins: behind an entry of ``generation``.
+
+    ``reset``: the reader's history is of a generation that this log never had.
+    """
 
     next: int
+    generation: int
     reset: bool = False
+
+
+def generation_at(state: TopicState, offset: int) -> int:
+    """The generation of the entry at an offset: it changes above each place where the log was restored."""
+    first = 1 if state.restores else state.generation
+    return next((restored.generation for restored in reversed(state.restores) if restored.base < offset), first)
 
 
 def place(want: F.Subscription, state: TopicState, head: int) -> Start | Code:
@@ -41,15 +51,22 @@ def place(want: F.Subscription, state: TopicState, head: int) -> Start | Code:
     entries, or the reader's position is not of this log.
     """
     if want.start is not None:
-        generation, offset = want.start
-        if generation != state.generation:
-            return Start(1, reset=True)
-        return Code.CONFLICT if offset > head else Start(offset + 1)
-    if want.last is None:
-        return Start(head + 1)
-    if want.last == 0:
-        return Start(1)
-    return Start(max(head - want.last, state.since, 0) + 1)
+        return _after(want.start, state, head)
+    offset = head
+    if want.last is not None:
+        offset = max(head - want.last, state.since, 0) if want.last else 0
+    return Start(offset + 1, state.generation if offset == head else generation_at(state, offset))
+
+
+def _after(position: tuple[int, int], state: TopicState, head: int) -> Start | Code:
+    """Behind a position. What a reader has beyond the place where the log was restored is not in it any more."""
+    generation, offset = position
+    if generation == state.generation:
+        return Code.CONFLICT if offset > head else Start(offset + 1, generation)
+    following = next((restored for restored in state.restores if restored.generation > generation), None)
+    if following is None:
+        return Start(1, generation_at(state, 1), reset=True)
+    return Start(min(offset, following.base) + 1, generation)
 
 
 async def read_states(
@@ -196,7 +213,8 @@ class Subscriptions:
                 continue  # the same SUB named the topic twice
             if start.reset:
                 hub = subscription.hub
-                self._client.send(F.Gap(hub.tid, hub.generation, 1, 0, F.GapReason.RESET, chain_start(hub.topic)))
+                self._client.send(F.Gap(hub.tid, start.generation, 1, 0, F.GapReason.RESET, chain_start(hub.topic)))
+            subscription.cross()
             self._catchup.start(subscription)
 
     def _admit(
@@ -218,12 +236,12 @@ class Subscriptions:
             return
         if old is not None:
             self._drop(old)  # subscribing again moves the position
-        subscription = Subscription(hub, self._client, start.next, state)
+        subscription = Subscription(hub, self._client, start.next, state, start.generation)
         hub.join(subscription)
         self._by_tid[hub.tid] = self._by_topic[want.topic] = subscription
         if self._client.lease is not None:
             self._client.lease.followed(subscription)
-        results.append(F.SubResult(hub.tid, state.generation, head, state.group, state.fence))
+        results.append(F.SubResult(hub.tid, start.generation, head, state.group, state.fence))
         started.append((subscription, start))
 
     def unsubscribe(self, frame: F.Unsub) -> None:

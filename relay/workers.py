@@ -117,8 +117,9 @@ class Workers:
             return await process.wait()
         finally:
             child.process = None
-            if process.returncode is None:
-                process.kill()
-            if process.stdin is not None:
-                with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True):
+                if process.stdin is not None:
                     await process.stdin.aclose()
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()

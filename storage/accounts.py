@@ -131,6 +131,7 @@ def _found_account(connection: Connection, account_n: int, new: Publication) -> 
         True,
         b"",
         0,
+        False,
     )
     batch.write_topics(connection, [inbox])
     sql.insert_rows(

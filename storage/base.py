@@ -22,8 +22,9 @@ from protocol.errors import Code, Reason
 from protocol.frames import AccessChange, Create
 from protocol.ids import TopicKind
 from protocol.limits import KEY_PACKAGES_MAX
+from storage.acquaintance import Contacts, Lockers
 from storage.casework import Reports
-from storage.decisions import Admission
+from storage.decisions import Admission, Restored
 from storage.leases import Slots
 
 
@@ -129,6 +130,7 @@ class TopicState:
     floor: int  # highest offset whose entries are gone altogether
     role: int  # of the asking account
     since: int  # entries up to this offset were before the account was let in
+    restores: tuple[Restored, ...] = ()  # ascending; the last one began the present generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,10 @@ class Topics(Protocol):
         """(topic, kind, role) of the conversations that list an account, by topic id behind ``after``."""
         ...
 
+    async def acquainted(self, account: bytes, others: Sequence[bytes], members_max: int) -> set[bytes]:
+        """Which of ``others`` are in a conversation with ``account`` that lists at most ``members_max`` accounts."""
+        ...
+
     async def reserve(self, topic: bytes, account: bytes, device: bytes) -> int | Refused:
         """Reserve the next commit for a device; the time in ms until which it holds."""
         ...
@@ -338,30 +344,6 @@ class Blobs(Protocol):
 
     async def used(self, account: bytes) -> int:
         """Bytes of the living blobs that an account pays for."""
-        ...
-
-
-class Contacts(Protocol):
-    """Hashes of the tokens by which accounts recognise their contacts."""
-
-    async def set_tokens(self, account: bytes, hashes: Sequence[bytes]) -> None:
-        """Replace the hashes of an account; see ``ids.contact_hash``."""
-        ...
-
-    async def known(self, account: bytes, tokens: Sequence[tuple[bytes, bytes]]) -> set[bytes]:
-        """Which accounts take ``account`` for a contact, of (account, token) shown: itself always."""
-        ...
-
-
-class Lockers(Protocol):
-    """Sealed parcels that somebody without a registered device can fetch: at most one of a kind an account."""
-
-    async def put(self, account: bytes, kind: int, slot: bytes, sealed: bytes, life_ms: int) -> bool:
-        """Replace the account's parcel of this kind; ``life_ms`` 0: for ever. False: the slot is somebody else's."""
-        ...
-
-    async def get(self, kind: int, slot: bytes, now_ms: int) -> bytes | None:
-        """The parcel in a slot, unless there is none or its time is over."""
         ...
 
 

@@ -46,7 +46,7 @@ class Device(NamedTuple):
 
 TOPICS = (
     "SELECT t.n, t.topic, t.kind, a.account, t.generation, t.head, t.head_hash, t.grp, t.fence, t.floor, t.ts,"
-    " t.committed_ms, t.strict, t.reserved_by, t.reserved_until_ms, t.owner"
+    " t.committed_ms, t.strict, t.reserved_by, t.reserved_until_ms, t.recovering, t.owner"
     " FROM topics t LEFT JOIN accounts a ON a.n = t.owner WHERE t.topic IN ({})"
 )
 
@@ -360,11 +360,11 @@ def topic_facts(row: Any) -> TopicFacts:
     """A row of ``TOPICS``."""
     (
         _, topic, kind, owner, generation, head, head_hash, group, fence, floor, ts, committed_ms, strict, by,
-        until_ms, _,
+        until_ms, recovering, _,
     ) = row  # fmt: skip
     return TopicFacts(
         topic, TopicKind(kind), owner or b"", generation, head, head_hash, group, fence, floor, ts, committed_ms,
-        bool(strict), by, until_ms,
+        bool(strict), by, until_ms, bool(recovering),
     )  # fmt: skip
 
 
@@ -373,7 +373,7 @@ def topic_row(n: int, owner_n: int | None, topic: TopicFacts) -> sql.Row:
     return (
         n, topic.topic, int(topic.kind), owner_n, topic.generation, topic.head, topic.head_hash, topic.group,
         topic.fence, topic.floor, topic.ts, topic.committed_ms, topic.strict, topic.reserved_by,
-        topic.reserved_until_ms,
+        topic.reserved_until_ms, topic.recovering,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What an operator has decided about who may come and how much each may use: values, and the seam that keeps them."""
+"""What an operator has decided (who may come, how much each may use, what was restored): values and their seam."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ class Quota:
     account: bytes
     name: str
     value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A log was taken up again from a backup: what lies above ``base`` is of ``generation``, until the next one.
+
+    ``hash`` is the chain hash at ``base``. Entries of the first generation are of generation 1.
+    """
+
+    generation: int
+    base: int
+    hash: bytes
 
 
 class Admission(Protocol):

@@ -38,6 +38,7 @@ class TopicFacts(msgspec.Struct, frozen=True, gc=False):
     strict: bool = True  # the last commit removed somebody, founded or reset the group: no grace
     reserved_by: bytes = b""  # device that may commit next
     reserved_until_ms: int = 0
+    recovering: bool = False  # restored from a backup: only a reset is taken, until there was one
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):

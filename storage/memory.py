@@ -131,6 +131,16 @@ class MemoryTopics:
         ]
         return [row for row in found if row[2] != LEFT][:limit]
 
+    async def acquainted(self, account: bytes, others: Sequence[bytes], members_max: int) -> set[bytes]:
+        """See ``base.Topics``."""
+        await trio.lowlevel.checkpoint()
+        found: set[bytes] = set()
+        for log in self._store.logs.values():
+            here = {key for key, member in log.members.items() if member.role != LEFT}
+            if log.facts.kind in CONVERSATION and account in here and len(here) <= members_max:
+                found |= here
+        return found.intersection(others)
+
     async def reserve(self, topic: bytes, account: bytes, device: bytes) -> int | Refused:
         """See ``ordering.decide_reserve``."""
         await trio.lowlevel.checkpoint()

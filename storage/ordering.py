@@ -16,7 +16,8 @@ Positions of the group: a conversation is founded by a commit of epoch (1, 0) an
 exactly (group, fence) and moves the fence by one. An application entry needs the same, or (group, fence − 1) within
 ``GRACE_MS`` after a commit that removed nobody. A *reset* (COMMIT | RESET, by an admin; in a pair both are owners) is
 sealed for the group that it founds: epoch (group + 1, 0), and names the head in ``expect``; the topic is then at
-(group + 1, 1). ``Entry.fence`` is the fence as sent, 0 where there is none.
+(group + 1, 1). A topic that was restored from a backup is *recovering*: it takes nothing but a reset, of any higher
+group number. ``Entry.fence`` is the fence as sent, 0 where there is none.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from protocol.limits import (
     ID_AHEAD_MS_MAX,
     ID_BYTES,
     KEY_BYTES,
+    RECOVERING_RETRY_MS,
     RESERVE_EVERY_MS,
     RESERVE_MS,
 )
@@ -44,6 +46,7 @@ from storage.facts import LEFT, Facts, Plan, TopicFacts
 from storage.flags import ACCESS, COMMIT, ERASE, PUBLIC, RESET, SEALED, STORED, URGENT, WELCOME
 from storage.logins import late
 
+_RECOVERING = "the conversation was restored from a backup; an admin of it starts encryption anew, then send again"
 CONVERSATION = frozenset({TopicKind.GROUP, TopicKind.PAIR, TopicKind.SELF})
 
 
@@ -229,13 +232,13 @@ def _founding_roles(kind: TopicKind, intent: Append) -> dict[bytes, int] | Refus
 
 
 # -- a conversation ----------------------------------------------------------------------------------------------------
-def _conversation(
-    facts: Facts, topic: TopicFacts, intent: Append, now_ms: int, spacing_ms: int
-) -> Plan | Refused:  # fmt: skip
+def _conversation(facts: Facts, topic: TopicFacts, intent: Append, now_ms: int, spacing_ms: int) -> Plan | Refused:
     commit, reset, leaving = intent.flags & COMMIT, intent.flags & RESET, access.is_leave(intent)
+    if topic.recovering and not reset:
+        return _stated(topic, Reason.RECOVERING, _RECOVERING, RECOVERING_RETRY_MS)
     refusal = _role(facts, intent) or (None if leaving else _fence(topic, intent, now_ms))
-    if commit and not reset and not access.removes(intent):
-        refusal = refusal or _spacing(topic, intent, now_ms, spacing_ms)
+    if commit and not reset and not access.removes(intent) and refusal is None:
+        refusal = _spacing(topic, intent, now_ms, spacing_ms)
     if refusal is not None:
         return refusal
     changed: access.Changed | Refused = access.Changed()
@@ -259,9 +262,11 @@ def _conversation(
 def _moved(topic: TopicFacts, intent: Append, now_ms: int) -> TopicFacts:
     """The group after a commit."""
     reset = bool(intent.flags & RESET)
+    group = intent.epoch[0] if reset and intent.epoch else topic.group
     return msgspec.structs.replace(
-        topic, group=topic.group + reset, fence=1 if reset else topic.fence + 1, committed_ms=now_ms,
+        topic, group=group, fence=1 if reset else topic.fence + 1, committed_ms=now_ms,
         strict=reset or access.removes(intent), reserved_by=b"", reserved_until_ms=0,
+        recovering=topic.recovering and not reset,
     )  # fmt: skip
 
 
@@ -278,7 +283,9 @@ def _role(facts: Facts, intent: Append) -> Refused | None:
 def _fence(topic: TopicFacts, intent: Append, now_ms: int) -> Refused | None:
     current = (topic.group, topic.fence)
     if intent.flags & RESET:
-        fits = intent.epoch == (topic.group + 1, 0)
+        group, fence = intent.epoch or current
+        # A recovering topic may have had groups that the backup does not know of: their numbers are used up.
+        fits = fence == 0 and (group == topic.group + 1 or (topic.recovering and group > topic.group))
     elif intent.flags & COMMIT:
         fits = intent.epoch == current
     else:
@@ -338,9 +345,7 @@ def _append(
     author = (intent.account, intent.device, intent.id)
     fence = intent.epoch[1] if intent.epoch else 0
     flags = intent.flags if facts.inbox is None else intent.flags | inboxes.mark(facts.inbox.is_contact)
-    topic, entry = extend(
-        before, after, author, flags, fence, intent.ttl, intent.header, intent.body, now_ms
-    )  # fmt: skip
+    topic, entry = extend(before, after, author, flags, fence, intent.ttl, intent.header, intent.body, now_ms)
     posts = []
     for welcome in intent.welcomes:
         known = facts.inboxes[welcome.account]
@@ -363,9 +368,7 @@ def extend(
     previous = before.head_hash if before.head else chain_start(before.topic)
     value = chain_hash(previous, generation, offset, *author, fence, flags, header, body)
     account, device, id_ = author
-    entry = Entry(
-        before.topic, generation, offset, id_, account, device, ts, flags, fence, ttl, header, body, value
-    )  # fmt: skip
+    entry = Entry(before.topic, generation, offset, id_, account, device, ts, flags, fence, ttl, header, body, value)
     return msgspec.structs.replace(after, head=offset, head_hash=value, ts=ts), entry
 
 

@@ -23,7 +23,7 @@ def found_inboxes(connection: Connection, account_n: int, account: bytes) -> Non
     blank = TopicFacts(b"", TopicKind.INBOX, account, head_hash=bytes(32))
     topics = [
         (number + slot, slot_inbox(account, slot), int(blank.kind), account_n, blank.generation, 0, blank.head_hash, 0,
-         0, 0, 0, 0, True, b"", 0)
+         0, 0, 0, 0, True, b"", 0, False)
         for slot in range(SLOTS)
     ]  # fmt: skip
     sql.insert_rows(connection, "topics", sql.TOPIC_COLUMNS, topics)

@@ -160,10 +160,11 @@ ENTRY_COLUMNS_STORED = (
 )  # fmt: skip
 TOPIC_COLUMNS = (
     "n, topic, kind, owner, generation, head, head_hash, grp, fence, floor, ts, committed_ms, strict, reserved_by,"
-    " reserved_until_ms"
+    " reserved_until_ms, recovering"
 )
 TOPIC_CONFLICT = (
     "ON CONFLICT (n) DO UPDATE SET head = excluded.head, head_hash = excluded.head_hash, grp = excluded.grp,"
     " fence = excluded.fence, ts = excluded.ts, committed_ms = excluded.committed_ms, strict = excluded.strict,"
-    " reserved_by = excluded.reserved_by, reserved_until_ms = excluded.reserved_until_ms"
+    " reserved_by = excluded.reserved_by, reserved_until_ms = excluded.reserved_until_ms,"
+    " recovering = excluded.recovering"
 )

@@ -34,6 +34,7 @@ from storage.topics import SqlTopics
 FILE: Final = "chappe.db"
 LOCK: Final = "lock"
 BLOBS: Final = "blobs"
+RESTORING: Final = "restoring"  # lies in the directory while a backup is written into it
 
 
 def unix_ms() -> int:
@@ -117,6 +118,10 @@ def locked(path: Path) -> Iterator[None]:
 
 def prepare(file: Path) -> None:
     """Make the schema that of this version, and remove files that no blob needs. Raises ``StoreUnusable``."""
+    if (file.parent / RESTORING).exists():
+        raise StoreUnusable(
+            f"a backup was being restored into {file.parent} and is not whole; empty the directory and restore again"
+        )
     engine = open_database(file, writer=True)
     try:
         with engine.begin() as connection:

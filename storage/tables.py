@@ -79,12 +79,13 @@ handles: Final = Table(
     Column("account", Integer, ForeignKey("accounts.n"), nullable=False, unique=True),
 )
 
-# Hashes of the tokens that contacts of an account show.
+# Hashes of the tokens that contacts of an account show. The columns come in the order of the key: where they do not,
+# `PRAGMA quick_check` of SQLite 3.40 finds a NULL in a sound table without rowid.
 contact_tokens: Final = Table(
     "contact_tokens",
     METADATA,
-    _number("account", ForeignKey("accounts.n")),
     _blob("hash"),
+    _number("account", ForeignKey("accounts.n")),
     PrimaryKeyConstraint("hash", "account"),
     Index("ix_contact_tokens_account", "account"),
     sqlite_with_rowid=False,
@@ -135,6 +136,20 @@ topics: Final = Table(
     _number("strict"),
     _blob("reserved_by"),
     _number("reserved_until_ms"),
+    _number("recovering"),  # 1: restored from a backup, and no admin has started encryption anew yet
+)
+
+# Where a log was taken up again from a backup: entries above `base` are of this generation, until the next one. `hash`
+# is the chain hash at `base`.
+restores: Final = Table(
+    "restores",
+    METADATA,
+    _number("topic", ForeignKey("topics.n")),
+    _number("generation"),
+    _number("base"),
+    _blob("hash"),
+    PrimaryKeyConstraint("topic", "generation"),
+    sqlite_with_rowid=False,
 )
 
 # The access list. Role 0 has left, and waits for a commit that removes it from the group as well.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,6 +13,7 @@ from protocol.ids import TopicKind
 from storage import bounds, retention, sql
 from storage.base import Append, Entry, Freed, Hole, Outcome, Page, Refused, TopicState
 from storage.batch import TOPICS, topic_facts
+from storage.decisions import Restored
 from storage.engine import Engine
 from storage.facts import LEFT
 from storage.ordering import CONVERSATION, decide_reserve
@@ -72,6 +74,23 @@ class SqlTopics:
 
         return await self._engine.read(run)
 
+    async def acquainted(self, account: bytes, others: Sequence[bytes], members_max: int) -> set[bytes]:
+        """See ``base.Topics``."""
+        kinds = ",".join(str(int(kind)) for kind in sorted(CONVERSATION))
+        query = (
+            "SELECT DISTINCT a.account FROM accounts a CROSS JOIN members m ON m.account = a.n AND m.role > 0"
+            " CROSS JOIN members mine ON mine.topic = m.topic"
+            " AND mine.account = (SELECT n FROM accounts WHERE account = ?)"
+            f" CROSS JOIN topics t ON t.n = m.topic AND t.kind IN ({kinds})"
+            " WHERE mine.role > 0 AND (SELECT count(*) FROM members c WHERE c.topic = m.topic AND c.role > 0) <= ?"
+            " AND a.account IN ({})"
+        )
+
+        def run(connection: Connection) -> set[bytes]:
+            return {row[0] for row in sql.select_in(connection, query, set(others), account, members_max)}
+
+        return await self._engine.read(run)
+
     async def reserve(self, topic: bytes, account: bytes, device: bytes) -> int | Refused:
         """Reserve the next commit; see ``ordering.decide_reserve``."""
         return await self._engine.write(lambda connection, now_ms: _reserve(connection, topic, account, device, now_ms))
@@ -101,7 +120,20 @@ def _states(connection: Connection, topics: Sequence[bytes], account: bytes) -> 
             found[topic] = TopicState(
                 topic, TopicKind(kind), generation, head, value, group, fence, floor, role, since
             )  # fmt: skip
+    for topic, restores in _restores(connection, [s.topic for s in found.values() if s.generation > 1]).items():
+        found[topic] = replace(found[topic], restores=restores)
     return [found.get(topic) for topic in topics]
+
+
+def _restores(connection: Connection, topics: Sequence[bytes]) -> dict[bytes, tuple[Restored, ...]]:
+    query = (
+        "SELECT t.topic, r.generation, r.base, r.hash FROM topics t CROSS JOIN restores r ON r.topic = t.n"
+        " WHERE t.topic IN ({})"
+    )
+    found: dict[bytes, list[Restored]] = {}
+    for topic, generation, base, value in sql.select_in(connection, query, topics):
+        found.setdefault(topic, []).append(Restored(generation, base, value))
+    return {topic: tuple(sorted(rows, key=lambda row: row.generation)) for topic, rows in found.items()}
 
 
 def _page(connection: Connection, topic: bytes, after: int, entries_max: int, bytes_max: int) -> Page:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import trio
 from rich.console import Console
-from rich.markup import escape as escape_markup
 
+from clients.cli.help import HELP
 from clients.cli.personal import HELP as PERSONAL_HELP
 from clients.cli.personal import Personal
 from clients.cli.qr import for_terminal
 from clients.cli.reporting import report_typed
-from clients.cli.room import Follower, NotFound, Room, clean, describe
+from clients.cli.room import Follower, NotFound, Room, describe, escape, introduction
 from clients.cli.spans import span_ms
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
@@ -38,32 +38,19 @@ from clients.events import (
     Missing,
     Received,
     Removed,
+    Restarted,
     Stored,
     Unreadable,
     Voided,
 )
 from clients.files import OnProgress, Progress
+from clients.presence import State
 from protocol.errors import ChappeError
+from protocol.frames import GapReason
 from protocol.limits import ID_BYTES
 from protocol.messages.chat import Media
 
-HELP = """\
-[bold]/add[/] NAME            find somebody by handle and keep them as a contact
-[bold]/verify[/] NAME         show the safety number; [bold]/verified[/] NAME once you compared it
-[bold]/to[/] NAME             talk to a contact, or in a group
-[bold]/group[/] TITLE NAME…   start a group
-[bold]/invite[/] NAME…  [bold]/remove[/] NAME…  [bold]/leave[/]  [bold]/rotate[/]   change the group you are in
-[bold]/mute[/] [30m|8h|2d]  [bold]/unmute[/]   show messages of this conversation only while you are in it
-[bold]/send[/] PATH  [bold]/save[/] N|ID [PATH]   send a file; save one that was sent here
-[bold]/report[/] N [+K] REASON [TEXT]   show message #N (and K before it) to the operator, with proof of who said it
-[bold]/list[/]  [bold]/contacts[/]  [bold]/history[/] [N]  [bold]/handle[/] NAME  [bold]/help[/]  [bold]/quit[/]
-Anything else is sent to the conversation you are in. Marks: [dim]… sending   ✓ stored   ✓✓ delivered[/]"""
 MARKS = {"sending": "…", "stored": "✓", "delivered": "✓✓"}
-
-
-def escape(text: str) -> str:
-    """Text of others as the console may show it: neither markup nor control characters of it count."""
-    return escape_markup(clean(text))
 
 
 def _path(words: list[str]) -> Path:
@@ -90,8 +77,8 @@ class Lines:
             "group": self._group, "invite": self._invite, "remove": self._remove, "leave": self._leave,
             "rotate": self._rotate, "list": self._list, "contacts": self._contacts, "history": self._history,
             "handle": self._handle, "help": self._help, "send": self._send_file, "save": self._save,
-            "report": self._report,
-            "mute": self._mute, "unmute": self._unmute,
+            "report": self._report, "mute": self._mute, "unmute": self._unmute, "who": self._who,
+            "presence": self._presence,
         }  # fmt: skip
 
     def _say(self, text: str, style: str = "") -> None:
@@ -109,6 +96,8 @@ class Lines:
         """Until /quit or the end of the input."""
         self._say(f"your account is [bold]{self._client.account.hex()[:16]}…[/]  ·  /help shows what you can do")
         seq = self._client.engine.shelf.vault.last_seq()
+        self._client.presence.say(State.ONLINE)
+        self._client.presence.follow()
         self._nursery.start_soon(self._notices)
         self._nursery.start_soon(self._events, seq)
         self._nursery.start_soon(self._guarded, self._client.files.resume)
@@ -268,6 +257,17 @@ class Lines:
                 f"[dim]{talk.topic.hex()[:8]}[/]"
             )
 
+    async def _who(self, words: list[str]) -> None:
+        for line in self._room.who(self._talk()):
+            self._say(escape(line))
+
+    async def _presence(self, words: list[str]) -> None:
+        state = State.__members__.get(words[0].upper())
+        if state is None:
+            self._say("/presence online, away or hidden", "red")
+            return
+        self._client.presence.say(state)
+
     async def _contacts(self, words: list[str]) -> None:
         for contact in self._client.engine.shelf.contacts.values():
             mark = "verified" if contact.verified else "not verified"
@@ -340,6 +340,8 @@ class Lines:
             return
         content = describe(event.content)
         if content["text"] is None:
+            if said := introduction(event.content, event.account):
+                self._say(self._where(event.topic) + escape(said), "yellow")
             return
         when = datetime.fromtimestamp(event.ts / 1000, UTC).astimezone().strftime("%H:%M")
         doubt = f"  [red]({escape(event.doubt)})[/]" if event.doubt else ""
@@ -380,6 +382,10 @@ class Lines:
             return "you are not in this conversation any more"
         if isinstance(event, Failed):
             return f"not sent: {escape(event.text)}"
+        if isinstance(event, Missing) and event.reason == GapReason.RESET:
+            return f"the relay was restored from a backup, and has lost {event.count} messages that you have"
+        if isinstance(event, Restarted):
+            return f"{escape(name(event.by))} started encryption anew, since the relay was restored from a backup"
         if isinstance(event, Missing):
             return f"{event.count} earlier messages are not kept any more"
         if isinstance(event, Unreadable):

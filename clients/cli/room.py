@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import trio
+from rich.markup import escape as escape_markup
 
 from clients import records as R
 from clients.client import Client
@@ -12,10 +13,13 @@ from clients.conversations import Conversation
 from clients.devices.code import is_invite, read_invite
 from clients.events import AnyEvent, Delivered, Received
 from clients.filenames import safe_name
+from clients.presence import State
 from protocol.errors import ChappeError, RemoteProtocolError
 from protocol.ids import TopicKind
+from protocol.manifest import is_genuine
 from protocol.messages import Unknown, parse
 from protocol.messages.chat import Media, Text
+from protocol.messages.ext import Manifest
 
 
 class NotFound(ChappeError):
@@ -58,6 +62,11 @@ class Follower:
             await self._changed.wait()
 
 
+def escape(text: str) -> str:
+    """Text of others as the console may show it: neither markup nor control characters of it count."""
+    return escape_markup(clean(text))
+
+
 class Room:
     """A client with names for people and conversations."""
 
@@ -65,6 +74,17 @@ class Room:
         self.client = client
 
     # -- names ---------------------------------------------------------------------------------------------------------
+    def who(self, talk: Conversation) -> list[str]:
+        """A line for each of the others in a conversation: whether they are here, as far as they let it be known."""
+        now_ms = self.client.engine.shelf.clock_ms()
+        lines = []
+        for account in sorted(set(talk.members) - {self.client.account}, key=self.name_of):
+            seen = self.client.presence.of(account)
+            hours = max(0, now_ms - seen.seen_ms) // 3_600_000
+            here = f"last here {hours} h ago" if seen.seen_ms else "not here"
+            lines.append(f"{self.name_of(account)}: {here if seen.state is State.HIDDEN else seen.state.name.lower()}")
+        return lines
+
     def name_of(self, account: bytes) -> str:
         """What to call an account."""
         if account == self.client.account:
@@ -193,3 +213,19 @@ def describe(content: bytes) -> dict[str, Any]:
     if message.content.rp is not None:
         result["rp"] = message.content.rp.hex()
     return result
+
+
+def introduction(content: bytes, account: bytes) -> str | None:
+    """What a worker says of itself, as a sentence; None if the content is no manifest."""
+    try:
+        body = parse(content).body
+    except RemoteProtocolError:
+        return None
+    if not isinstance(body, Manifest):
+        return None
+    if not is_genuine(body, account):
+        return "a manifest that was not signed by the account which sent it: do not believe it"
+    parts = [f"{body.name} is a worker: it acts on {', '.join(body.consumes) or 'nothing'}"]
+    parts += [f"it keeps: {body.keeps}"] if body.keeps else []
+    parts += [f"you trust it: {body.trust}"] if body.trust else []
+    return clean("; ".join(parts))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.limits import PATIENCE_BYTES
+from protocol.limits import PATIENCE_BYTES, PATIENCE_PER_MESSAGE
 from relay.admission.buckets import Kind, Meter
 from relay.admission.why import Why
 
@@ -17,7 +17,6 @@ from relay.admission.why import Why
 #: What it never spends is lost to its device, account and address: less than a thousandth of a burst.
 AHEAD: Final = 15
 AHEAD_BYTES: Final = 16 * 1024
-_AHEAD: Final = (Kind.PUBLISH, Kind.EPHEMERAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,15 @@ class Wait:
 class Gate:
     """The meters of one connection. Before the login there is only the address."""
 
-    __slots__ = ("_bytes", "_bytes_wait", "_credit", "_levels", "_size", "is_flooding")
+    __slots__ = ("_bytes", "_bytes_wait", "_ephemerals", "_levels", "_publishes", "_size", "is_flooding")
 
     def __init__(self, address: Meter) -> None:
         self._levels: tuple[tuple[Why, Meter], ...] = ((Why.ADDRESS_RATE, address),)
         self._bytes_wait: Wait | None = None
         self._size = 0
         self._bytes = 0  # taken from all meters in advance, and not spent yet
-        self._credit = dict.fromkeys(_AHEAD, 0)
+        self._publishes = 0
+        self._ephemerals = 0
         self.is_flooding = False  # no patience is left: cut it off
 
     def known(self, device: Meter, account: Meter) -> None:
@@ -66,17 +66,24 @@ class Gate:
 
     def take(self, kind: Kind, now_ms: int) -> Wait | None:
         """Whether a frame of the last message may be dealt with; None: yes."""
-        credit = self._credit
-        if self._bytes_wait is None and kind in credit:
-            if credit[kind]:
-                credit[kind] -= 1
-                return None
-            if self._ask(kind, now_ms, 1 + AHEAD) is None:
-                credit[kind] = AHEAD
-                return None
+        if self._bytes_wait is None:
+            if kind is Kind.EPHEMERAL:
+                if self._ephemerals:
+                    self._ephemerals -= 1
+                    return None
+                if self._ask(kind, now_ms, 1 + AHEAD) is None:
+                    self._ephemerals = AHEAD
+                    return None
+            elif kind is Kind.PUBLISH:
+                if self._publishes:
+                    self._publishes -= 1
+                    return None
+                if self._ask(kind, now_ms, 1 + AHEAD) is None:
+                    self._publishes = AHEAD
+                    return None
         wait = self._bytes_wait or self._ask(kind, now_ms)
         if wait is not None:
-            weight = 1 + self._size // PATIENCE_BYTES
+            weight = 1 + (PATIENCE_PER_MESSAGE + self._size // PATIENCE_BYTES if self._size else 0)
             self._size = 0  # a message's bytes count once
             self.is_flooding = self._levels[0][1].take(Kind.PATIENCE, now_ms, weight) > 0
         return wait

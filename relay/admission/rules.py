@@ -6,6 +6,7 @@ Loaded once at the start; a relay is the only one that changes them (through ``r
 from __future__ import annotations
 
 import ipaddress
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -35,6 +36,9 @@ QUOTAS: Final[dict[str, str]] = {
 }
 
 
+_RATES_KEPT_MAX: Final = 1024  # sets of rates that are shared; accounts with bounds of their own are few
+
+
 @dataclass(frozen=True, slots=True)
 class RulesStatistics:
     """What is kept in memory."""
@@ -57,6 +61,8 @@ class Rules:
         self._devices = Meters(settings.meters_max)
         self._accounts = Meters(settings.meters_max)
         self._addresses = Meters(settings.meters_max)
+        self._cut_off: OrderedDict[bytes, int] = OrderedDict()  # device → until when (monotonic ms)
+        self._rates: dict[tuple[tuple[Kind, tuple[float, float]], ...], Rates] = {}  # sets of rates, shared
 
     def statistics(self) -> RulesStatistics:
         """Numbers now."""
@@ -166,6 +172,21 @@ class Rules:
             self._accounts.of(account, lambda: self._account_rates(account)),
         )
 
+    def cut_off(self, device: bytes, now_ms: int) -> None:
+        """A device flooded: it is not let in again for a while."""
+        self._cut_off[device] = now_ms + L.FLOOD_RECONNECT_MS
+        self._cut_off.move_to_end(device)
+        if len(self._cut_off) > self._settings.meters_max:
+            self._cut_off.popitem(last=False)
+
+    def is_cut_off(self, device: bytes, now_ms: int) -> bool:
+        """Whether that while is not over. Asked before anything is done for a login, so it costs next to nothing."""
+        until_ms = self._cut_off.get(device)
+        if until_ms is None or now_ms < until_ms:
+            return until_ms is not None
+        del self._cut_off[device]
+        return False
+
     def may_connect(self, address: str, now_ms: int) -> bool:
         """Whether an address does not open connections too fast."""
         return not self._address(address).take(Kind.CONNECT, now_ms)
@@ -184,11 +205,19 @@ class Rules:
 
     def _device_rates(self, account: bytes) -> Rates:
         rates = _rates(self._per_s(account), 1)
-        return {**rates, Kind.PATIENCE: (L.PATIENCE_PER_S, L.PATIENCE_REFUSALS)}
+        return self._once({**rates, Kind.PATIENCE: (L.PATIENCE_PER_S, L.PATIENCE_REFUSALS)})
+
+    def _once(self, rates: Rates) -> Rates:
+        """The same rates as before, where somebody has them already: nearly all devices have the same."""
+        key = tuple(rates.items())
+        if len(self._rates) >= _RATES_KEPT_MAX:
+            self._rates.clear()
+        return self._rates.setdefault(key, rates)
 
     def _account_rates(self, account: bytes) -> Rates:
         founded = self.bound(account, "topics_per_day")
-        return {**_rates(self._per_s(account), self._settings.account_share), Kind.TOPIC: (founded / DAY_S, founded)}
+        rates = _rates(self._per_s(account), self._settings.account_share)
+        return self._once({**rates, Kind.TOPIC: (founded / DAY_S, founded)})
 
     def _address_rates(self) -> Rates:
         per_s = self._settings.connects_per_s

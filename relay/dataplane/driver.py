@@ -51,6 +51,10 @@ class Driver(Protocol[PeerT]):
         """Something of ``peer`` has a deadline."""
         ...
 
+    def wake_at(self, when_ms: int, peer: PeerT) -> None:
+        """Call ``on_pause_over`` of ``peer`` then."""
+        ...
+
     def register(self, peer: PeerT) -> None:
         """Tell epoll what ``peer`` waits for."""
         ...

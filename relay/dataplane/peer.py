@@ -7,82 +7,44 @@ from typing import Final
 
 from protocol import limits as L
 from protocol.errors import CLOSES, Close
-from protocol.websocket import Accepted, CloseCode, Opening, Refused, Request, Server, State, Text, frame
+from protocol.websocket import Accepted, CloseCode, Opening, Refused, Request, Server, State, Text
 from relay import bounds as B
 from relay import log
 from relay.admission.why import Why
 from relay.dataplane.driver import AGAIN, Driver, Stage
+from relay.dataplane.outbox import Outbox
 from relay.seam import Handler
 
+_TOO_LARGE: Final = (414, 431)
 _TIMEOUT: Final = Refused(408, "the request did not come in time").response()
 
 
-class Peer:
+class Peer(Outbox):
     """A ``seam.Peer``. Made and driven by ``Plane``; nothing here waits."""
 
     __slots__ = (
-        "_began_ms", "_blocked_ms", "_control_ms", "_controls", "_counted", "_due_ms", "_heard_ms", "_held",
-        "_midway_bytes", "_opening", "_out", "_plane", "_was_full", "address", "buffered_bytes", "endpoint", "fd",
-        "handler", "is_blocked", "is_bulk", "is_reading", "is_writing", "sock", "stage",
+        "_began_ms", "_control_ms", "_controls", "_counted", "_due_ms", "_heard_ms", "_held", "_last_bytes",
+        "_midway_bytes", "_opening", "_paused_ms", "endpoint", "handler", "is_reading",
     )  # fmt: skip
 
     def __init__(self, plane: Driver[Peer], sock: socket, address: str, *, is_tls: bool) -> None:
-        self._plane = plane
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.address = address
-        self.stage = Stage.HANDSHAKE if is_tls else Stage.HEAD
+        super().__init__(plane, sock, address, Stage.HANDSHAKE if is_tls else Stage.HEAD)
         self.endpoint: Server | None = None
         self.handler: Handler | None = None
-        self.buffered_bytes = 0
-        self.is_blocked = False  # the kernel takes nothing now: epoll says when it does again
-        self.is_bulk = False  # waits in the plane's bulk queue, not among those who are written at once
         self.is_reading = True
-        self.is_writing = False  # epoll watches for room to write
-        self._out: list[bytes] | None = None
-        self._was_full = False
         self._held: list[bytes] | None = None  # messages that wait until earlier answers are written
         self._opening: Opening | None = None
         self._due_ms = plane.now_ms + plane.settings.handshake_ms  # of the stage; 0: none
-        self._blocked_ms = 0  # since when the kernel takes nothing
         self._began_ms = 0  # when the message that is under way began; 0: none is
         self._heard_ms = 0
         self._midway_bytes = 0
+        self._paused_ms = 0  # until when nothing is read; 0: it is
+        self._last_bytes = 0  # read since our close frame
         self._control_ms = 0  # a second of control frames began here, with `_controls` of them before it
         self._controls = 0
         self._counted = 0  # of them up to the last look
 
     # -- seam.Peer -----------------------------------------------------------------------------------------------------
-    def send_nowait(self, payload: bytes) -> None:
-        """Send one binary message."""
-        self.send_framed_nowait(frame(payload))
-
-    def send_framed_nowait(self, frame: bytes) -> None:
-        """Send a frame, within this tick."""
-        if self.stage is not Stage.OPEN:
-            return
-        out = self._out
-        if out is None:
-            self._out = [frame]
-            self._plane.wants_to_write(self)
-        else:
-            out.append(frame)
-            if self.is_bulk:  # an answer does not wait for its turn behind a fan-out
-                self._plane.wants_to_write(self)
-        self.buffered_bytes += len(frame)
-
-    def send_shared_nowait(self, frames: bytes) -> None:
-        """Send what many others get too, when it is this peer's turn."""
-        if self.stage is not Stage.OPEN:
-            return
-        out = self._out
-        if out is None:
-            self._out = [frames]
-            self._plane.wants_to_write_in_turn(self)
-        else:
-            out.append(frames)
-        self.buffered_bytes += len(frames)
-
     def close_nowait(self, code: int, reason: str, goodbye: bytes = b"") -> None:
         """Send the goodbye and a close frame; the socket is closed when the peer has answered, or soon."""
         endpoint = self.endpoint
@@ -94,6 +56,23 @@ class Peer:
         self._append(endpoint.outgoing())
         self.stage = Stage.CLOSING
         self._expect_within(B.CLOSE_MS)
+
+    def pause_nowait(self, span_ms: int) -> None:
+        """Read nothing for a while: whoever goes on all the same is held up by TCP, and costs nobody anything."""
+        if self.stage is Stage.OPEN:
+            until_ms = self._plane.now_ms + span_ms
+            if not self._paused_ms:
+                self._stop_reading()
+                self._plane.wake_at(until_ms, self)
+            self._paused_ms = max(self._paused_ms, until_ms)
+
+    def on_pause_over(self) -> None:
+        """The time of ``pause_nowait`` has come, if it was not made longer meanwhile."""
+        if self._paused_ms > self._plane.now_ms:
+            self._plane.wake_at(self._paused_ms, self)
+        else:
+            self._paused_ms = 0
+            self._go_on()
 
     def login_decided_nowait(self) -> None:
         """From now on the limits of a session hold."""
@@ -136,70 +115,31 @@ class Peer:
         else:
             self.drop()
 
-    # -- writing -------------------------------------------------------------------------------------------------------
-    def _append(self, data: bytes) -> None:
-        """Bytes of the connection itself, whatever its stage."""
-        if self._out is None:
-            self._out = [data]
-        else:
-            self._out.append(data)
-        self.buffered_bytes += len(data)
-        self._plane.wants_to_write(self)
-
-    def flush(self) -> None:
-        """Hand everything that waits to the kernel; what it does not take waits until it does."""
-        out = self._out
-        if out is None or self.is_blocked or self.stage is Stage.OVER:
-            return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        if len(data) > self._plane.bound:
-            self._was_full = True
-        try:
-            taken = self.sock.send(data)
-        except AGAIN:
-            taken = 0
-        except OSError:
-            self.drop()
-            return
-        if taken == len(data):
-            self._out = None
-            self.buffered_bytes = 0
-            self._blocked_ms = 0
-            if self._was_full:
-                self._writable()
-            if self.stage >= Stage.CLOSING:
-                self._flushed()
-        else:
-            self._not_all_taken(data, taken)
-
-    def _not_all_taken(self, data: bytes, taken: int) -> None:
-        self._out = [data[taken:]]
-        self.buffered_bytes = len(data) - taken
-        now_ms = self._plane.now_ms
-        self._blocked_ms = now_ms if taken or not self._blocked_ms else self._blocked_ms
-        self.is_blocked = self.is_writing = True
-        bound = self._plane.bound
-        if self._was_full and self.buffered_bytes <= bound // B.OUTBOUND_LOW_DIVISOR:
-            self._writable()
-        self._plane.register(self)
-        self._plane.watch(self)
-
-    def on_room(self) -> None:
-        """Epoll says that the kernel takes bytes again."""
-        self.is_blocked = False
-        self.flush()
+    # -- reading on ----------------------------------------------------------------------------------------------------
+    def _go_on(self) -> None:
+        """Deliver what is held back, and read on, unless there is still a reason not to."""
         held, handler = self._held, self.handler
-        if held is not None and handler is not None and self.buffered_bytes <= self._plane.bound:
+        if held is not None and handler is not None and self._may_read():
             self._held = None
             self._deliver(held, handler)
         if self.stage is Stage.OVER:
             return
         self.is_writing = self.is_blocked
-        if not self.is_reading and self._held is None and self.buffered_bytes <= self._plane.bound:
+        if not self.is_reading and self._held is None and self._may_read():
             self.is_reading = True
             self._began_ms = self._began_ms and self._plane.now_ms
             self._heard_ms = self._plane.now_ms
         self._plane.register(self)
+
+    def _may_read(self) -> bool:
+        if self.stage >= Stage.CLOSING:
+            return self._last_bytes <= B.LINGER_BYTES
+        return not self._paused_ms and self.buffered_bytes <= self._plane.bound
+
+    def _stop_reading(self) -> None:
+        if self.is_reading:
+            self.is_reading = False
+            self._plane.register(self)
 
     def _writable(self) -> None:
         self._was_full = False
@@ -218,11 +158,12 @@ class Peer:
             return
         if not data:
             self._ended_by_peer()
-        elif self.stage is Stage.OPEN or self.stage is Stage.CLOSING:
+        elif self.stage is Stage.OPEN:
             self._websocket(data)
         elif self.stage is Stage.HEAD:
             self._head(data)
-        # ENDING: forgotten
+        else:
+            self._last(data)
 
     def _websocket(self, data: bytes) -> None:
         endpoint, handler = self.endpoint, self.handler
@@ -236,6 +177,14 @@ class Peer:
         else:
             self._unfinished(endpoint, len(data), new=bool(messages))
 
+    def _last(self, data: bytes) -> None:
+        """What comes after our close frame: only the peer's own counts, and not much is looked through for it."""
+        self._last_bytes += len(data)
+        if self._last_bytes > B.LINGER_BYTES:
+            self._stop_reading()
+        elif self.stage is Stage.CLOSING:
+            self._websocket(data)
+
     def _deliver(self, messages: list[bytes], handler: Handler) -> None:
         """Hand messages up, as long as their answers have room (rule 2 of the seam)."""
         bound = 2 * self._plane.bound
@@ -244,10 +193,9 @@ class Peer:
                 self.flush()
             if self.stage is not Stage.OPEN:
                 return  # something in an earlier one has ended the connection
-            if self.buffered_bytes > bound:
+            if self.buffered_bytes > bound or self._paused_ms:
                 self._held = messages[place:]
-                self.is_reading = False
-                self._plane.register(self)
+                self._stop_reading()
                 return
             if type(message) is Text:
                 handler.on_text()
@@ -322,6 +270,8 @@ class Peer:
 
     def _refuse(self, refused: Refused) -> None:
         self._plane.counters.refused_handshakes += 1
+        if refused.status in _TOO_LARGE:
+            self._plane.counters.refusals[Why.OVERSIZE] += 1
         self._answer(refused.response())
 
     def _answer(self, response: bytes) -> None:

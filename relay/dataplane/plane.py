@@ -14,6 +14,7 @@ Rule 5.  Running out of descriptors answers whoever came with 503 and costs nobo
 
 from __future__ import annotations
 
+import heapq
 import os
 import select
 import ssl
@@ -82,6 +83,7 @@ class Plane:
         self._later: list[Callable[[], None]] = []
         self._unread: set[Peer] = set()  # TLS has bytes of theirs that epoll cannot see
         self._timed: set[Peer] = set()
+        self._pauses: list[tuple[int, int, Peer]] = []  # a heap of (when it ends, descriptor, who)
         self._second_ms = self.now_ms
         self._is_parked = False
         self._nursery: trio.Nursery | None = None
@@ -107,10 +109,18 @@ class Plane:
                     if self._dirty or self._bulk or self._later or self._unread:
                         await trio.lowlevel.checkpoint()
                     else:
-                        self._is_parked = True
-                        await trio.lowlevel.wait_readable(self._epoll.fileno())
-                        self._is_parked = False
+                        await self._park()
                     self.turn()
+
+    async def _park(self) -> None:
+        """Wait until a socket is ready, somebody rings, or a pause is over."""
+        self._is_parked = True
+        if self._pauses:
+            with trio.move_on_after(max(0, self._pauses[0][0] - self._tick_ms()) / 1000):
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+        else:
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+        self._is_parked = False
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
@@ -150,6 +160,10 @@ class Plane:
         began = time.perf_counter()
         self.now_ms = self._tick_ms()
         self._serve(self._epoll.poll(0, B.EVENTS_PER_TURN), began)
+        if self._unread:
+            self._read_unread()
+        if self._pauses:
+            self._end_pauses()
         self._write()
         self._turns += 1
         took = time.perf_counter() - began
@@ -159,10 +173,12 @@ class Plane:
     def _serve(self, events: list[tuple[int, int]], began: float) -> None:
         """Everybody who is ready; a bug met for one of them ends that one's connection only."""
         waiting = iter(events)
-        peers = self._peers
+        peers, clock, enough = self._peers, time.perf_counter, began + B.TURN_MS / 1000
         while events:
             with self._boundary:
                 for fd, event in waiting:
+                    if clock() > enough:
+                        return
                     peer = self._current = peers.get(fd)
                     if peer is None:
                         self._other(fd)
@@ -176,8 +192,6 @@ class Plane:
                             if self.tls is not None:
                                 self._look_into_tls(peer)
                 break
-        if self._unread:
-            self._read_unread()
 
     def _failed(self) -> None:
         """A bug in serving one connection: it is over, the relay goes on."""
@@ -248,6 +262,18 @@ class Plane:
         """End the wait for sockets."""
         self._is_parked = False
         os.eventfd_write(self._bell, 1)
+
+    def wake_at(self, when_ms: int, peer: Peer) -> None:
+        """A pause of ``peer`` ends then."""
+        heapq.heappush(self._pauses, (when_ms, peer.fd, peer))
+
+    def _end_pauses(self) -> None:
+        while self._pauses and self._pauses[0][0] <= self.now_ms:
+            peer = heapq.heappop(self._pauses)[2]
+            with self._boundary:
+                self._current = peer
+                if peer.stage is not Stage.OVER:
+                    peer.on_pause_over()
 
     def watch(self, peer: Peer) -> None:
         """Something of ``peer`` has a deadline."""

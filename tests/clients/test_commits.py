@@ -11,11 +11,12 @@ from trio.testing import MockClock
 
 from clients import records as R
 from clients.client import Client
-from clients.commits import Commits, Moot, accounts_of, fold, group_id, identity_of, is_genuine, split
+from clients.commits import Commits, Moot, accounts_of, fold, group_id, identity_of, split
 from clients.directory import CannotAdd
 from clients.events import Changed, Joined, Locked, Missing, Removed, Voided
 from clients.groups import NEXT
 from clients.records import Status
+from clients.rosters import is_genuine
 from protocol.codec import encode_struct
 from protocol.errors import RemoteProtocolError
 from protocol.frames import AccessChange, AnyFrame, Flag, Msg, Pub, Role

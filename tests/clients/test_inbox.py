@@ -346,3 +346,16 @@ def _is_message(frame: object) -> bool:
 
 async def test_keys_of_tests_are_no_real_ones() -> None:
     assert isinstance(STRANGER, SigningKey)
+
+
+async def test_an_inbox_that_was_restored_goes_on_from_where_the_backup_ends(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna,) = await world.people("anna")
+        inbox, deals = anna.engine.shelf.inbox, anna.engine.inbox
+        head, chain = inbox.cursor, inbox.chain
+        deals.gap(Gap(0, 7, head + 1, head, GapReason.RESET, chain))
+        assert (inbox.generation, inbox.cursor, inbox.chain) == (7, head, chain)
+        deals.gap(Gap(0, 7, 1, 0, GapReason.RESET, bytes(32)))  # said again
+        assert inbox.cursor == head
+        deals.gap(Gap(0, 8, head, head - 1, GapReason.RESET, b"h" * 32))
+        assert (inbox.generation, inbox.cursor, inbox.chain) == (8, head - 1, b"h" * 32)

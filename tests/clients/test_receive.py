@@ -14,6 +14,7 @@ from clients.events import (
     Changed,
     Delivered,
     Ephemeral,
+    Forked,
     Locked,
     Missing,
     Received,
@@ -144,12 +145,19 @@ async def test_a_log_from_a_backup_is_told(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         (_, ben), talk = await group_of(world, "anna", "ben")
         record = talk_of(ben, talk).record
+        head, chain = record.cursor, record.chain
         for _ in range(2):
-            ben.engine.receiver.gap(record, Gap(1, 2, 1, 0, GapReason.RESET, bytes(32)))
-        ben.engine.receiver.gap(record, Gap(1, 2, 1, 1, GapReason.RETENTION, bytes(32)))
+            ben.engine.receiver.gap(record, Gap(1, 2, head + 1, head, GapReason.RESET, chain))
+        assert (record.generation, record.cursor, record.recovering) == (2, head, True)
+        ben.engine.receiver.gap(record, Gap(1, 3, head, head - 1, GapReason.RESET, bytes(32)))
+        assert (record.generation, record.cursor, record.chain) == (3, head - 1, bytes(32))
         await ben.engine.shelf.journal.flushed()
-        assert [(event.count, event.reason) for event in events_of(ben, Missing)] == [(0, GapReason.RESET)]
-        assert record.generation == 2
+        told = [(event.count, event.reason) for event in events_of(ben, Missing)]
+        assert told == [(0, GapReason.RESET), (1, GapReason.RESET)]
+        assert [event.offset for event in events_of(ben, Forked)] == []  # the window does not reach so far back
+        ben.engine.receiver.gap(record, Gap(1, 4, head, head - 1, GapReason.RESET, b"another" + bytes(25)))
+        await ben.engine.shelf.journal.flushed()
+        assert [event.offset for event in events_of(ben, Forked)] == [head - 1]
 
 
 # -- what does not open ------------------------------------------------------------------------------------------------

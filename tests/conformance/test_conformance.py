@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def skips_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def place(*arguments: Any) -> Any:
         start = right(*arguments)
-        return Start(start.next + 1) if isinstance(start, Start) else start
+        return replace(start, next=start.next + 1) if isinstance(start, Start) else start
 
     monkeypatch.setattr(subscribe, "place", place)
 

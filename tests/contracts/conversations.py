@@ -13,7 +13,7 @@ from protocol.frames import AccessChange, Create, Flag, Role, WelcomeHeader
 from protocol.ids import TopicKind, feed_topic, group_topic, inbox_topic, pair_topic, self_topic
 from protocol.limits import COMMIT_SPACING_MS, GRACE_MS, RESERVE_EVERY_MS, RESERVE_MS
 from storage.base import Entry
-from tests.contracts.kit import FOUND, Kit, key, refused, stored, welcome
+from tests.contracts.kit import FOUND, Kit, Person, key, refused, stored, welcome
 
 
 # -- founding ----------------------------------------------------------------------------------------------------------
@@ -155,6 +155,24 @@ async def test_no_grace_after_a_removal_a_founding_or_a_reset(kit: Kit) -> None:
     for stale in ((1, 2), (2, 0), (1, 1)):
         refused(await kit.post(bob, topic, epoch=stale), Code.CONFLICT, Reason.STALE_FENCE)
     stored(await kit.post(bob, topic, epoch=(2, 1)))
+
+
+async def test_who_is_acquainted_with_whom(kit: Kit) -> None:
+    ann, bob, carl, dan = await kit.people("ann", "bob", "carl", "dan")
+    await kit.pair(ann, bob)
+    group = await kit.group(ann, {carl: Role.MEMBER, dan: Role.READER})
+    others = [person.account for person in (bob, carl, dan)] + [key("nobody")]
+
+    async def known(by: Person, members_max: int) -> set[bytes]:
+        return await kit.store.topics.acquainted(by.account, others, members_max)
+
+    assert await known(ann, 3) == set(others[:3])
+    assert await known(ann, 2) == {bob.account}
+    assert await known(bob, 100) == {bob.account}
+    stored(await kit.leave(carl, group))
+    assert await known(dan, 2) == {dan.account}
+    assert await known(carl, 100) == set()
+    assert await known(ann, 2) == {bob.account, dan.account}
 
 
 async def test_a_reset_is_for_admins_who_have_seen_the_head(kit: Kit) -> None:

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from clients.events import Received, decode_event
+from extensions import letters
 from extensions.errors import WorkerError
 from extensions.host import Process, open_database
 from extensions.jobs import Job
@@ -166,3 +167,30 @@ async def test_texts_are_not_answered(tmp_path: Path) -> None:
         await ann.client.conversation(topic).send(Text(text="hello"))
         await ann.ask(topic, "one")
         assert await ann.hears(topic, 1) == ["one"]
+
+
+async def test_slots_move_to_a_second_process_and_back(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        first = await stage.start(make_worker())
+        await first.holds(256)
+        second = await stage.start(make_worker())
+        await second.holds(128)
+        await first.finish()
+        await second.holds(256)
+        assert len(second.processes) == 1
+
+
+async def test_orders_are_carried_out(tmp_path: Path) -> None:
+    async def answer(job: Job[Request]) -> None:
+        raise ValueError("never")
+
+    async with open_stage(tmp_path) as stage:
+        running = await stage.start(make_worker(answer, attempts=1))
+        ann = await stage.person("ann")
+        topic = await ann.pair()
+        await ann.ask(topic)
+        await until(lambda: letters.letters(running.vault))
+        with database(tmp_path) as outside:
+            letters.decide(outside, letters.letters(outside)[0].item.number, skip=True)
+        await until(lambda: not letters.letters(running.vault))
+        await until(lambda: not list(running.vault.scan("orders")))

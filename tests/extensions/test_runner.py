@@ -242,3 +242,58 @@ async def test_sql_that_fails_is_the_jobs_failure(tmp_path: Path) -> None:
         await until(lambda: letters.letters(running.vault))
         (letter,) = letters.letters(running.vault)
         assert letter.error.startswith(sqlite3.IntegrityError.__name__)
+
+
+async def test_it_stops_between_jobs_and_what_waits_is_done_at_the_next_start(tmp_path: Path) -> None:
+    go_on, begun = trio.Event(), trio.Event()
+
+    async def answer(job: Job[Request]) -> None:
+        begun.set()
+        await go_on.wait()
+        await job.reply(result(job.body.method))
+
+    async with open_stage(tmp_path) as stage:
+        running = await stage.start(make_worker(answer))
+        ann = await stage.person("ann")
+        topic = await ann.pair()
+        await ann.ask(topic, "one")
+        await ann.ask(topic, "two")
+        await begun.wait()
+        await until(lambda: len(running.process.items) == 2)
+        running.stop.set()
+        await until(lambda: running.process.runner.stopping.is_set())
+        go_on.set()
+        await running.ended.wait()
+        assert await ann.hears(topic, 1) == ["one"]
+        with database(tmp_path) as vault:
+            assert sum(vault.places("items").values()) == 1
+        await stage.start(make_worker(answer))
+        assert await ann.hears(topic, 2) == ["one", "two"]
+
+
+async def test_a_job_of_a_slot_that_moved_is_done_by_its_new_holder_alone(tmp_path: Path) -> None:
+    go_on = trio.Event()
+    begun: list[bytes] = []
+
+    async def answer(job: Job[Request]) -> None:
+        begun.append(job.topic)
+        await go_on.wait()
+        await job.reply(result(job.body.method))
+
+    async with open_stage(tmp_path) as stage:
+        first = await stage.start(make_worker(answer))
+        people = [await stage.person(f"person {n}") for n in range(6)]
+        topics = [await person.pair() for person in people]
+        for person, topic in zip(people, topics, strict=True):
+            await person.ask(topic)
+        await until(lambda: len(begun) == 6)
+        second = await stage.start(make_worker(answer))
+        await second.holds(128)
+        moved = [topic for topic in topics if topic[0] in second.vault.held]
+        await until(lambda: len(begun) == 6 + len(moved))
+        go_on.set()
+        for person, topic in zip(people, topics, strict=True):
+            assert await person.hears(topic, 1) == ["hello"]
+        await first.finish()
+        await second.finish()
+        assert all(len(person.answers(topic)) == 1 for person, topic in zip(people, topics, strict=True))

@@ -217,3 +217,17 @@ async def test_over_tls(tmp_path: Path) -> None:
             await wire.subscribe(F.Subscription(topic))
             await wire.ok(message(alice, topic, bytes(70_000)), F.PubResult)
             assert (await wire.expect(F.Msg)).body == bytes(70_000)
+
+
+async def test_who_was_cut_off_for_flooding_is_not_let_in_at_once() -> None:
+    async with open_relay(small(publishes_per_s=1)) as relay:
+        async with open_wire(relay.url) as wire:
+            flood = Person("flood", relay.clock_ms())
+            await wire.register(flood)
+            relay.node.relay.rules.cut_off(flood.device, relay.node.relay.tick_ms())
+        async with open_wire(relay.url) as again:
+            await again.send(flood.connect(await again.expect(F.Info)))
+            bye, code = await again.end()
+        assert bye is not None
+        assert bye.code == code == 4007
+        assert bye.reconnect_ms == L.FLOOD_RECONNECT_MS

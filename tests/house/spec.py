@@ -23,7 +23,8 @@ from tests.house.tree import ROOT
 CARRIED: tuple[type[msgspec.Struct], ...] = (
     frames.Subscription, frames.SubResult, frames.PubResult, frames.ErrDetail, frames.Bundle, frames.Create,
     frames.Welcome, frames.AccessChange, frames.WelcomeHeader, requests.LoginResult, requests.ClaimedPackage,
-    identity.DeviceList, identity.Device, position.Seen, content.Reference, reports.Report, reports.Item,
+    requests.PresenceOf, identity.DeviceList, identity.Device, position.Seen, content.Reference, reports.Report,
+    reports.Item,
 )  # fmt: skip
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import trio
 import trio.testing
 
 from protocol.errors import Code
-from protocol.frames import AccessChange, Gap, GapReason
+from protocol.frames import AccessChange, Gap, GapReason, Msg
 from relay.catchup import Catchup
 from relay.config import Settings
 from relay.hub import Subscription
 from relay.hubs import Hubs
+from storage.decisions import Restored
 from tests.support.lab import settle
 from tests.support.logs import ALICE, Follower, Log, access_entry, joined, make_hubs
 
@@ -39,7 +42,7 @@ class Scene:
         """The peer has room."""
         self.catchup.on_writable()
 
-    def subscribe(self, next_: int, **changes: int) -> Subscription:
+    def subscribe(self, next_: int, **changes: Any) -> Subscription:
         """A subscription behind the head of the log."""
         return joined(self.hubs, self.follower, self.log.head, next_, **changes)
 
@@ -207,3 +210,46 @@ async def test_a_subscription_that_ends_meanwhile_is_left_alone(nursery: trio.Nu
             scene.catchup.forget(subscription)
             await settle()
             assert scene.follower.peer.frames == []
+
+
+BORDERS = (Restored(20, 4, b"4" * 32), Restored(30, 4, b"4" * 32), Restored(40, 7, b"7" * 32))
+
+
+def gaps(scene: Scene) -> list[tuple[int, int, int, int]]:
+    """(generation, first, last, reason) of each GAP, and (0, offset, offset, 0) of each entry, as they came."""
+    shown = []
+    for frame in scene.follower.peer.frames:
+        if isinstance(frame, Gap):
+            shown.append((frame.generation, frame.first, frame.last, int(frame.reason)))
+        elif isinstance(frame, Msg):
+            shown.append((0, frame.offset, frame.offset, 0))
+    return shown
+
+
+async def test_where_the_log_was_restored_the_reader_is_told_between_the_entries(nursery: trio.Nursery) -> None:
+    scene = Scene(nursery, 9)
+    scene.log.generation = 40
+    reset = int(GapReason.RESET)
+    subscription = scene.subscribe(3, at=1, generation=40, restores=BORDERS)
+    subscription.cross()  # not there yet
+    scene.catchup.start(subscription)
+    await settle()
+    assert gaps(scene) == [
+        (0, 3, 3, 0), (0, 4, 4, 0), (20, 5, 4, reset), (30, 5, 4, reset), (0, 5, 5, 0), (0, 6, 6, 0), (0, 7, 7, 0),
+        (40, 8, 7, reset), (0, 8, 8, 0), (0, 9, 9, 0),
+    ]  # fmt: skip
+    assert subscription.is_live
+
+
+async def test_a_hole_over_a_border_is_told_in_two_parts(nursery: trio.Nursery) -> None:
+    scene = Scene(nursery, 9)
+    scene.log.generation = 40
+    scene.log.erase(2, 8)
+    subscription = scene.subscribe(1, at=1, generation=40, restores=BORDERS)
+    scene.catchup.start(subscription)
+    await settle()
+    old, reset = int(GapReason.RETENTION), int(GapReason.RESET)
+    assert gaps(scene) == [
+        (0, 1, 1, 0), (1, 2, 4, old), (20, 5, 4, reset), (30, 5, 4, reset), (30, 5, 7, old), (40, 8, 7, reset),
+        (40, 8, 8, old), (0, 9, 9, 0),
+    ]  # fmt: skip

@@ -7,8 +7,8 @@ import trio
 from protocol.errors import Code
 from protocol.frames import AccessChange, Flag, Gap, GapReason
 from relay.counters import Counters
-from relay.hub import Hub, Subscription, encode_entry
-from relay.ring import Ring
+from relay.hub import Hub, Subscription
+from relay.ring import Ring, encode_entry
 from storage.base import Hole, Page
 from tests.support.lab import payload_of
 from tests.support.logs import ALICE, BOB, TOPIC, Follower, access_entry, entry, state

@@ -1,14 +1,11 @@
-"""One test by name for every line of "Input classes" in the promises that applies to what exists now.
+"""One test by name for every class of input that applies to what exists now; ``test_input_table`` lists them all.
 
-Not here, since what they are about does not exist yet: presence (enumeration of it), money, games, extension workers
-(wrong topic, forged result, crash loop, slow, dead) and id collisions across nodes. Compression is never negotiated, so
-a compression bomb is refused by its first bit. Half-open peers and dead ones are found by PING
-(``tests/relay/test_connection.py``), slow readers are shown by ``tests/support/admission_proof.py`` and
-``tests/relay/test_catchup.py``; silent insecure flags by ``tests/relay/test_config.py`` and ``doctor``.
+Compression is never negotiated, so a compression bomb is refused by its first bit.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -16,12 +13,15 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import pytest
 
+from clients.cli.room import clean
+from clients.filenames import safe_name
 from protocol import frames as F
 from protocol import identity
 from protocol import requests as R
 from protocol.errors import Close, Code, Reason
 from protocol.limits import CLOCK_SKEW_MS_MAX
 from relay import auth, log
+from relay.admin import Admin
 from relay.listener import refuse_request
 from relay.metrics import exposition
 from relay.testing import TestRelay, open_relay, small
@@ -224,8 +224,45 @@ def test_unicode_in_names_and_logs() -> None:
     assert _decode_handle("alice.b-c_1") == "alice.b-c_1"
 
 
-def _decode_handle(text: str) -> str:
+@pytest.mark.parametrize("text", NASTY)
+async def test_injection_through_what_an_operator_copies(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A subject, a reason or a bound that somebody else has chosen is a value wherever it goes."""
+    with caplog.at_level(logging.DEBUG, "chappe.relay"):
+        async with open_relay(small()) as relay:
+            admin = Admin(relay.node, "token")
 
+            async def said(verb: str, **arguments: object) -> tuple[int, str]:
+                status, body = await admin.answer(b"POST", verb, "token", json.dumps(arguments).encode())
+                return status, body.decode()
+
+            for verb in ("who", "kick", "ban", "unban", "quota"):
+                assert (await said(verb, subject=text))[0] == 400
+            assert (await said(text))[0] == 404
+            assert (await said("quota", subject="account:" + "00" * 32, name=text, value=1))[0] == 400
+            assert (await said("ban", subject="address:192.0.2.7", reason=text))[0] == 200
+            status, listed = await said("bans")
+            assert (status, json.loads(listed)["bans"][0]["reason"]) == (200, text)
+            assert listed.count("\n") == 1
+            assert "192.0.2.7" not in exposition(relay.node).decode()
+    for record in caplog.records:
+        assert re.fullmatch(r"[ -~]*", record.getMessage()), record.getMessage()
+
+
+HIDDEN = "\u202e\u2066\u200b\u200e\ufeff\x1b\x07\r\u2028\U000e0001\U0003fffd\ud800\x85"
+
+
+def test_unicode_in_what_is_shown() -> None:
+    """Direction, zero width, controls, surrogates and what no standard has assigned yet never reach a terminal."""
+    shown = clean("a" + HIDDEN + "b")
+    assert shown == "a" + "\ufffd" * len(HIDDEN) + "b"
+    for kept in ("é", "e\u0301", "Ａ", "аlice", "😀", "שלום", "👩\u200d🚀"):  # language is nobody's business
+        assert clean(kept) == kept
+    name = safe_name("re\u202egpj" + HIDDEN.replace("\ud800", "") + ".exe")
+    assert name == "regpj.exe"
+    assert safe_name("e\u0301") == "é"
+
+
+def _decode_handle(text: str) -> str:
     return msgspec.msgpack.decode(msgspec.msgpack.encode([text]), type=R.ClaimHandle).handle
 
 

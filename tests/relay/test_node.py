@@ -15,11 +15,11 @@ from protocol import frames as F
 from relay.broker.memory import Bus
 from relay.config import ConfigError
 from relay.connection import Connection
-from relay.node import Node, open_node, prepare_process, wall_clock_ms
+from relay.node import COLLECTOR, SWITCH_INTERVAL_S, Node, open_node, prepare_process, settle_process, wall_clock_ms
 from relay.testing import TEST_SETTINGS, small
 from storage.base import Append, Freed, Outcome, StoreAway
 from storage.memory import MemoryStore
-from tests.support.lab import NOW_MS, FakePeer, settle
+from tests.support.lab import FakePeer, settle
 from tests.support.people import Person, group, message
 from tests.support.waiting import until
 from tests.support.wire import open_wire
@@ -164,12 +164,20 @@ async def test_two_nodes_of_one_process_hear_of_each_others_entries() -> None:
 
 
 def test_the_process_lets_its_threads_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[float] = []
+    said: list[object] = []
     monkeypatch.setattr("sys.setswitchinterval", said.append)
+    monkeypatch.setattr("gc.set_threshold", lambda *numbers: said.append(numbers))
     prepare_process()
-    assert said
-    assert said[0] < 0.005
-    assert NOW_MS > 0
+    assert said == [SWITCH_INTERVAL_S, COLLECTOR]
+    assert SWITCH_INTERVAL_S < 0.005
+
+
+def test_what_is_there_at_the_start_is_collected_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("gc.collect", lambda: said.append("collect"))
+    monkeypatch.setattr("gc.freeze", lambda: said.append("freeze"))
+    settle_process()
+    assert said == ["collect", "freeze"]
 
 
 async def test_a_url_says_whether_it_is_secret() -> None:

@@ -17,6 +17,7 @@ class Fake:
         self.account, self.device, self.login = account, device, login
         self.is_shared = False
         self.byes: list[Close] = []
+        self.is_over = False
 
     def send(self, frame: Frame) -> None:
         """Not used here."""

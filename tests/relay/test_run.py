@@ -108,6 +108,7 @@ async def test_signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: i
     """One drains, a second ends at once."""
     monkeypatch.setattr(log, "to_stderr", lambda level: None)
     monkeypatch.setattr(module, "prepare_process", lambda: None)
+    monkeypatch.setattr(module, "settle_process", lambda: None)
     found: list[Running] = []
 
     def ready(running: Running) -> None:

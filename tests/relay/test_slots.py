@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import frames as F
@@ -86,6 +86,7 @@ async def start(lab: Lab, person: Person, policy: str | None = None) -> Process:
 
 
 # -- who holds what ----------------------------------------------------------------------------------------------------
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=12), st.booleans())
 def test_an_assignment_is_fair_and_sticky(changes: list[int], single: bool) -> None:
     members: list[int] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import NoneType
 
 import pytest
@@ -13,6 +14,8 @@ from protocol.position import chain_start
 from relay.subscribe import Start, place
 from relay.testing import small
 from storage.base import StoreAway, TopicState
+from storage.decisions import Restored
+from tests.relay import test_slots as slots
 from tests.support.lab import FakeClient, Lab, open_lab, settle
 from tests.support.logs import state
 from tests.support.people import Person, commit, group, message
@@ -23,21 +26,45 @@ T = b"T" * 32
 @pytest.mark.parametrize(
     ("want", "expected"),
     [
-        (F.Subscription(T), Start(10)),
-        (F.Subscription(T, last=0), Start(1)),
-        (F.Subscription(T, last=4), Start(6)),
-        (F.Subscription(T, last=8), Start(4)),  # none from before the account was let in
-        (F.Subscription(T, last=50), Start(4)),
-        (F.Subscription(T, start=(2, 7)), Start(8)),
-        (F.Subscription(T, start=(2, 0)), Start(1)),
-        (F.Subscription(T, start=(2, 9)), Start(10)),
+        (F.Subscription(T), Start(10, 2)),
+        (F.Subscription(T, last=0), Start(1, 2)),
+        (F.Subscription(T, last=4), Start(6, 2)),
+        (F.Subscription(T, last=8), Start(4, 2)),  # none from before the account was let in
+        (F.Subscription(T, last=50), Start(4, 2)),
+        (F.Subscription(T, start=(2, 7)), Start(8, 2)),
+        (F.Subscription(T, start=(2, 0)), Start(1, 2)),
+        (F.Subscription(T, start=(2, 9)), Start(10, 2)),
         (F.Subscription(T, start=(2, 10)), Code.CONFLICT),
-        (F.Subscription(T, start=(1, 7)), Start(1, reset=True)),
-        (F.Subscription(T, start=(3, 0)), Start(1, reset=True)),
+        (F.Subscription(T, start=(1, 7)), Start(1, 2, reset=True)),
+        (F.Subscription(T, start=(3, 0)), Start(1, 2, reset=True)),
     ],
 )
 def test_places(want: F.Subscription, expected: Start | Code) -> None:
     assert place(want, state(9, since=3, generation=2), 9) == expected
+
+
+BORDERS = (Restored(20, 4, b"4" * 32), Restored(30, 4, b"4" * 32), Restored(40, 7, b"7" * 32))
+
+
+@pytest.mark.parametrize(
+    ("want", "expected"),
+    [
+        (F.Subscription(T, (40, 8)), Start(9, 40)),
+        (F.Subscription(T, (40, 10)), Code.CONFLICT),
+        (F.Subscription(T, (30, 6)), Start(7, 30)),
+        (F.Subscription(T, (30, 9)), Start(8, 30)),  # 8 and 9 were lost
+        (F.Subscription(T, (25, 2)), Start(3, 25)),  # a restoration that was itself lost
+        (F.Subscription(T, (1, 4)), Start(5, 1)),
+        (F.Subscription(T, (1, 100)), Start(5, 1)),
+        (F.Subscription(T, (41, 3)), Start(1, 1, reset=True)),
+        (F.Subscription(T), Start(10, 40)),
+        (F.Subscription(T, last=0), Start(1, 1)),
+        (F.Subscription(T, last=2), Start(8, 30)),
+        (F.Subscription(T, last=1), Start(9, 40)),
+    ],
+)
+def test_places_in_a_log_that_was_restored(want: F.Subscription, expected: Start | Code) -> None:
+    assert place(want, state(9, generation=40, restores=BORDERS), 9) == expected
 
 
 async def scene(lab: Lab, *names: str, entries: int = 3) -> tuple[list[Person], list[FakeClient], bytes]:
@@ -222,10 +249,10 @@ async def test_a_client_that_vanishes_during_the_read(monkeypatch: pytest.Monkey
         assert lab.relay.hubs.statistics().subscriptions == 0
 
 
-async def test_worker_groups_are_for_workers() -> None:
+async def test_people_get_no_slots() -> None:
     async with open_lab() as lab:
         a = await lab.register(lab.person("alice"))
-        assert (await a.err(F.Sub(0, None, "rankers"))).code == Code.FORBIDDEN
+        assert (await a.err(F.Sub(0, None, "shared"))).code == Code.FORBIDDEN
 
 
 async def test_acknowledgements_reach_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,3 +266,23 @@ async def test_acknowledgements_reach_the_store(monkeypatch: pytest.MonkeyPatch)
         for given, offset in ((tid, 2), (tid, 0), (tid, 4), (999, 1)):
             bob.send(F.Ack(given, offset))
         assert noted == [(topic, person.device, 2)]
+
+
+async def test_a_process_of_a_worker_is_given_topics_and_acknowledges_with_tokens(
+    autojump_clock: Callable[[], float],
+) -> None:
+    async with open_lab() as lab:
+        await slots.test_a_topic_begins_with_news_and_goes_on_from_the_cursor(lab)
+    async with open_lab() as lab:
+        await slots.test_an_acknowledgement_counts_with_the_token_only(lab)
+
+
+async def test_who_gets_no_slots_and_who_gets_them_back(
+    autojump_clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_lab() as lab:
+        await slots.test_who_gets_no_slots(lab)
+    async with open_lab() as lab:
+        await slots.test_idle_topics_make_room(lab, monkeypatch)
+    async with open_lab() as lab:
+        await slots.test_who_was_put_out_hears_that_and_nothing_else(lab)

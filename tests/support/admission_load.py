@@ -58,6 +58,8 @@ class Pair:
             await self.speaker.send(message(self.sender, self.topic, body))
             while True:
                 frame = await self.listener.receive()
+                if isinstance(frame, F.Ping):
+                    await self.listener.send(F.Pong(frame.t))
                 if isinstance(frame, F.Msg) and frame.body == body:
                     break
             taken.append((trio.current_time() - began) * 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from protocol.errors import Close, Code
 from protocol.limits import OUTBOUND_BYTES_MAX
 from relay.demo.processes import RelayProcess, chappe
 from tests.support import admission_load as load
+from tests.support.backup_proof import backup_and_restore
 from tests.support.bad_peers import CLASSES, REFUSALS, counters
 from tests.support.people import Person, group, message
 from tests.support.proof import check
@@ -27,6 +29,7 @@ from tests.support.wire import open_wire
 
 SLACK_BYTES = 64 << 20  # of Python and SQLite beside what is configured
 RATIO_MAX = 2.0
+SLICE, SLICES = 300, 3  # each long enough that a checkpoint of the database does not decide its p99
 NOISE_MS = 1.0  # of a machine that others share: two runs of the same thing differ by this
 RATES = "publishes_per_s = 100000\nrequests_per_s = 100000\nconnects_per_s = 10000\n"
 
@@ -59,26 +62,33 @@ async def o2_check_config(seed: int) -> dict[str, Any]:
     return {"mistakes named": len(mistakes), "exit code": 2}
 
 
-async def o7_sockets_that_never_read(seed: int, count: int = 100, messages: int = 300) -> dict[str, Any]:
+async def o7_sockets_that_never_read(seed: int, count: int = 100) -> dict[str, Any]:
     """``count`` sockets never read: memory stays bounded, and the p99 of a healthy pair at most doubles."""
     async with _measured() as (relay, stack):
         pair = await load.open_pair(stack, relay.url)
         wire, speaker, topic, members = await load.open_audience(stack, relay.url, count)
         async with trio.open_nursery() as nursery, AsyncExitStack() as inner:
             nursery.start_soon(load.speak, wire, speaker, topic, 32_768, 0.02)
-            before_ms = await pair.measure(messages)
+            calm = await _slices(pair)
             before_bytes = load.rss_bytes(relay.pid)
             await load.never_read(inner, relay.url, members, topic)
             await trio.sleep(2)  # real time: kernel buffers fill first
-            during_ms = await pair.measure(messages)
+            during = await _slices(pair)
             grown = load.rss_bytes(relay.pid) - before_bytes
             backlog = (await counters(relay))["chappe_catchup_backlog"]
+            await inner.aclose()
+            calm += await _slices(pair)
             nursery.cancel_scope.cancel()
         check(backlog > 0, "nobody fell behind, so this run shows nothing")
-        return _judge(before_ms, during_ms, grown, count) | {"sockets": count, "behind": int(backlog)}
+        return _judge(calm, during, grown, count) | {"sockets": count, "behind": int(backlog)}
 
 
-async def flood(seed: int, readers: int = 100, floods: int = 20, seconds: float = 12) -> dict[str, Any]:
+async def _slices(pair: load.Pair) -> list[float]:
+    """p99 of a pair in several slices: a single one tells more of the machine's other work than of ours."""
+    return [await pair.measure(SLICE) for _ in range(SLICES)]
+
+
+async def flood(seed: int, readers: int = 100, floods: int = 20, seconds: float = 20) -> dict[str, Any]:
     """Twice ``readers`` receivers that never read, and ``floods`` that go on whatever they are told."""
     # Floods and people share one address here, so the rates of devices have to tell them apart.
     rates = "publishes_per_s = 200\nrequests_per_s = 2000\nconnects_per_s = 10000\naddress_share = 10000\n"
@@ -87,7 +97,7 @@ async def flood(seed: int, readers: int = 100, floods: int = 20, seconds: float 
         wire, speaker, topic, members = await load.open_audience(stack, relay.url, readers)
         async with trio.open_nursery() as nursery, AsyncExitStack() as inner:
             nursery.start_soon(load.speak, wire, speaker, topic, 16_384, 0.05)
-            before_ms = await pair.measure(200)
+            calm = await _slices(pair)
             before_bytes = load.rss_bytes(relay.pid)
             await load.never_read(inner, relay.url, members, topic)
             seconds_other = [person.second() for person in members]
@@ -97,17 +107,19 @@ async def flood(seed: int, readers: int = 100, floods: int = 20, seconds: float 
             ended = trio.Event()
             nursery.start_soon(_run, command, told, ended)
             await trio.sleep(2)
-            during_ms = await pair.measure(200)
+            during = await _slices(pair)
             peak = load.rss_bytes(relay.pid) - before_bytes
             with trio.fail_after(seconds + 60):
                 await ended.wait()
+            await inner.aclose()
+            calm += await _slices(pair)
             nursery.cancel_scope.cancel()
         sent, _, _ = (int(part) for part in told[0].split())
         after = await counters(relay)
         cut_off = int(after[REFUSALS % "flood"])
         check(cut_off >= floods // 2, f"{cut_off} times a flood was cut off, of {floods} floods")
         check(after["chappe_failures_total"] == 0, "the relay met a bug")
-        figures = _judge(before_ms, during_ms, peak, 2 * readers + floods)
+        figures = _judge(calm, during, peak, 2 * readers + floods)
         return figures | {"flood messages": sent, "cut off": cut_off}
 
 
@@ -129,15 +141,20 @@ async def _run(command: list[str], told: list[bytes], ended: trio.Event) -> None
     ended.set()
 
 
-def _judge(before_ms: float, during_ms: float, grown: int, connections: int) -> dict[str, Any]:
+def _judge(calm: list[float], during: list[float], grown: int, connections: int) -> dict[str, Any]:
+    calm_ms, during_ms = statistics.median(calm), statistics.median(during)
     bound = connections * 2 * OUTBOUND_BYTES_MAX + SLACK_BYTES
     check(grown < bound, f"memory grew by {grown >> 20} MiB; at most {bound >> 20}")
-    limit_ms = RATIO_MAX * before_ms + NOISE_MS
-    check(during_ms <= limit_ms, f"p99 was {before_ms:.2f} ms before and {during_ms:.2f} during")
+    told = f"p99 of {SLICE} messages, calm {_told(calm)}, during {_told(during)}"
+    check(during_ms <= RATIO_MAX * calm_ms + NOISE_MS, told)
     return {
-        "p99 before ms": round(before_ms, 2), "p99 during ms": round(during_ms, 2), "memory grown MiB": grown >> 20,
+        "p99 calm ms": round(calm_ms, 2), "p99 during ms": round(during_ms, 2), "memory grown MiB": grown >> 20,
         "bound MiB": bound >> 20,
     }  # fmt: skip
+
+
+def _told(slices: list[float]) -> str:
+    return " ".join(f"{value:.1f}" for value in slices)
 
 
 @asynccontextmanager
@@ -177,7 +194,7 @@ async def _moved(relay: RelayProcess, counter: str, before: float) -> bool:
 
 
 async def o9_ban_quota_retention(seed: int) -> dict[str, Any]:
-    """Ban, quota and retention on a running relay. Backup and restore are not here: they do not exist yet."""
+    """Ban, quota, retention (files included), backup and restore on a running relay."""
     async with _measured() as (relay, stack):
         data, url = str(relay.data), relay.url
         alice, eve = Person("alice", load.now_ms()), Person("eve", load.now_ms())
@@ -198,7 +215,10 @@ async def o9_ban_quota_retention(seed: int) -> dict[str, Any]:
             check(code == 0 and (await again.login(eve)).registered, "the unbanned cannot come back")
         await _quota(a, alice, data)
         freed = await _retention(a, alice, data)
-        return {"ban": "4504 at once and again", "quota": "429 beyond it, then lifted", "retention freed bytes": freed}
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
+        restored = await backup_and_restore(Path(temporary))
+    shown = {"ban": "4504 at once and again", "quota": "429 beyond it, then lifted", "retention freed bytes": freed}
+    return shown | restored
 
 
 async def _quota(wire: Any, alice: Person, data: str) -> None:

@@ -48,6 +48,7 @@ class FakePeer:
         self.frames: list[AnyFrame] = []
         self.closed: tuple[int, str] | None = None
         self.is_decided = False
+        self.pauses = 0
         self.handler: Handler | None = None
         self._bound = bound
         self._was_full = False
@@ -82,6 +83,10 @@ class FakePeer:
             if goodbye:
                 self.send_nowait(goodbye)
             self.closed = (code, reason)
+
+    def pause_nowait(self, span_ms: int) -> None:
+        """Messages of this peer are given by hand, so nothing has to wait."""
+        self.pauses += 1
 
     def login_decided_nowait(self) -> None:
         """The login is decided."""

@@ -18,6 +18,7 @@ from relay.counters import Counters
 from relay.hub import Subscription
 from relay.hubs import Hubs
 from storage.base import Entry, Hole, Page, StoreAway, TopicState
+from storage.decisions import Restored
 from storage.memory import MemoryStore
 from tests.support.lab import FakePeer
 
@@ -44,9 +45,12 @@ def access_entry(offset: int, change: AccessChange) -> Entry:
     return entry(offset, flags=Flag.ACCESS | Flag.COMMIT, header=encode_struct(change))
 
 
-def state(head: int, *, role: int = 2, since: int = 0, generation: int = 1, topic: bytes = TOPIC) -> TopicState:
+def state(
+    head: int, *, role: int = 2, since: int = 0, generation: int = 1, topic: bytes = TOPIC,
+    restores: tuple[Restored, ...] = (),
+) -> TopicState:  # fmt: skip
     """A member's view of a topic."""
-    return TopicState(topic, TopicKind.GROUP, generation, head, bytes(32), 1, 1, 0, role, since)
+    return TopicState(topic, TopicKind.GROUP, generation, head, bytes(32), 1, 1, 0, role, since, restores)
 
 
 class Log(MemoryStore):
@@ -157,12 +161,14 @@ def make_hubs(log: Log, nursery: trio.Nursery, settings: Settings | None = None)
     return Hubs(settings or Settings(), log.log, broker, counters, spawn), bus, counters  # type: ignore[arg-type]
 
 
-def joined(hubs: Hubs, follower: Follower, head: int, next_: int | None = None, **changes: Any) -> Subscription:
-    """A subscription of a follower, joined but not live, as SUB makes it."""
+def joined(
+    hubs: Hubs, follower: Follower, head: int, next_: int | None = None, at: int | None = None, **changes: Any
+) -> Subscription:  # fmt: skip
+    """A subscription of a follower, joined but not live, as SUB makes it; ``at``: its generation."""
     hub = hubs.pin(TOPIC)
     known = state(head, **changes)
     hub.start(known)
-    subscription = Subscription(hub, follower, head + 1 if next_ is None else next_, known)
+    subscription = Subscription(hub, follower, head + 1 if next_ is None else next_, known, at)
     hub.join(subscription)
     hubs.unpin(hub)
     return subscription

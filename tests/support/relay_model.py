@@ -361,6 +361,13 @@ class RelayModel:
     async def _put_blob(self, wire: Wire, params: Q.PutBlob) -> Any:
         return await self.store.blobs.put(params.hash, params.data)
 
+    async def _set_presence(self, wire: Wire, params: Q.SetPresence) -> Any:
+        return None  # whoever is connected is online here
+
+    async def _watch_presence(self, wire: Wire, params: Q.WatchPresence) -> Any:
+        here = {other.account for other in self.wires if not other.is_cut}
+        return [Q.PresenceOf(account, int(account in here), 0) for account in params.accounts]
+
     async def _get_blob(self, wire: Wire, params: Q.GetBlob) -> Any:
         found = await self.store.blobs.get(params.hash)
         return Refused(Code.NOT_FOUND, "no such blob") if found is None else found
@@ -375,6 +382,7 @@ _METHODS: dict[str, Callable[[RelayModel, Wire, Any], Awaitable[Any]]] = {
     "topics.heads": RelayModel._heads, "topics.members": RelayModel._members,
     "link.put": RelayModel._put_link, "link.get": RelayModel._get_link,
     "recovery.put": RelayModel._put_recovery, "recovery.get": RelayModel._get_recovery,
+    "presence.set": RelayModel._set_presence, "presence.watch": RelayModel._watch_presence,
 }  # fmt: skip
 
 

@@ -333,5 +333,3 @@ async def never_answers(seed: int) -> dict[str, Any]:
                 "others answered in s": round(took_s, 2), "depth": figures["depth"],
                 "ended in s": round(trio.current_time() - began, 1),
             }  # fmt: skip
-
-

@@ -15,6 +15,7 @@ def upgrade() -> None:
     _people()
     _contacts_and_lockers()
     _logs()
+    _restores()
     _of_members_and_devices()
     _of_the_operator()
 
@@ -98,8 +99,8 @@ def _people() -> None:
 def _contacts_and_lockers() -> None:
     op.create_table(
         "contact_tokens",
-        sa.Column("account", sa.Integer(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("account", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["account"], ["accounts.n"], name="fk_contact_tokens_account"),
         sa.PrimaryKeyConstraint("hash", "account", name="pk_contact_tokens"),
         sqlite_with_rowid=False,
@@ -137,6 +138,7 @@ def _logs() -> None:
         sa.Column("strict", sa.Integer(), nullable=False),
         sa.Column("reserved_by", sa.LargeBinary(), nullable=False),
         sa.Column("reserved_until_ms", sa.Integer(), nullable=False),
+        sa.Column("recovering", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["owner"], ["accounts.n"], name="fk_topics_owner"),
         sa.PrimaryKeyConstraint("n", name="pk_topics"),
         sa.UniqueConstraint("topic", name="uq_topics_topic"),
@@ -178,6 +180,19 @@ def _logs() -> None:
         ["expires_ms"],
         unique=False,
         sqlite_where=sa.text("expires_ms > 0 AND body IS NOT NULL"),
+    )
+
+
+def _restores() -> None:
+    op.create_table(
+        "restores",
+        sa.Column("topic", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("base", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["topic"], ["topics.n"], name="fk_restores_topic"),
+        sa.PrimaryKeyConstraint("topic", "generation", name="pk_restores"),
+        sqlite_with_rowid=False,
     )
 
 

@@ -12,7 +12,8 @@ import pytest
 import trio
 from rich.console import Console
 
-from clients.cli.lines import Lines, escape
+from clients.cli.lines import Lines
+from clients.cli.room import escape
 from clients.conversations import Conversation
 from clients.events import (
     AnyEvent,
@@ -25,6 +26,7 @@ from clients.events import (
     Missing,
     Received,
     Removed,
+    Restarted,
     Unreadable,
     Voided,
 )
@@ -32,6 +34,7 @@ from clients.files import OnProgress, Progress
 from protocol.messages import compose
 from protocol.messages.chat import Media, Text
 from protocol.messages.rcpt import Delivered as DeliveredBody
+from protocol.requests import PresenceChanged, PresenceOf
 from tests.support.clients import World, events_of, group_of, open_world
 from tests.support.reporting import scene, take_reports
 
@@ -86,6 +89,22 @@ async def test_two_people_talk(autojump_clock: Callable[[], float]) -> None:
             await bob.type("/list", "/help")
             assert "active, 2 people" in bob.shown
             assert "/invite" in bob.shown
+
+
+async def test_who_is_here(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        await world.people("alice", "bob")
+        await world.clients["bob"].claim_handle("bob")
+        async with open_screen(world, "alice") as alice:
+            await alice.type("/who", "/add bob", "/to bob", "hello")
+            assert "/to NAME enters one" in alice.shown
+            await alice.type("/presence asleep", "/presence away")
+            assert "/presence online, away or hidden" in alice.shown
+            here, bob = world.clients["alice"].presence, world.clients["bob"].account
+            for seen, said in ((1, 0), "bob: online"), ((0, 0), "bob: not here"), ((0, 3_600_000), "bob: last here"):
+                here.heard(PresenceChanged((PresenceOf(bob, *seen),)))
+                await alice.type("/who")
+                assert said in alice.shown
 
 
 async def test_a_group_from_beginning_to_end(autojump_clock: Callable[[], float]) -> None:
@@ -153,6 +172,8 @@ def received(text: str, *, mine: bool = False, doubt: str = "") -> Received:
         (Forked(topic=TOPIC, account=b"a" * 32, offset=3), "WARNING"),
         (Voided(topic=TOPIC, by=b"a" * 32, reason="forged"), "invalid change"),
         (Locked(topic=TOPIC, fence=3), "asking to be let in again"),
+        (Missing(topic=TOPIC, count=3, reason=2), "restored from a backup"),
+        (Restarted(topic=TOPIC, by=b"b" * 32), "started encryption anew"),
         (KeyChanged(topic=b"a" * 32, text="devices changed"), "devices changed"),
         (received("from a stranger", doubt="not on its list"), "(not on its list)"),
         (received("what I said", mine=True), ""),

@@ -8,13 +8,26 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from clients.cli.room import Follower, NotFound, OtherAccount, Room, clean, describe, short, size_text
+from clients.cli.room import (
+    Follower,
+    NotFound,
+    OtherAccount,
+    Room,
+    clean,
+    describe,
+    introduction,
+    short,
+    size_text,
+)
 from clients.devices.code import invite_text
 from clients.events import Delivered, Joined, Received, Stored
 from protocol.codec import encode_struct, pack_untyped
 from protocol.content import Reference
+from protocol.identity import SigningKey
+from protocol.manifest import sign_manifest
 from protocol.messages import compose
 from protocol.messages.chat import Media, Reaction, Text
+from protocol.messages.ext import Manifest
 from tests.support.clients import events_of, group_of, open_world
 
 
@@ -130,3 +143,18 @@ def test_files_and_sizes_in_words() -> None:
     assert "2.5 MB" in shown["text"]
     assert shown["media"]["size"] == 2_500_000
     assert [size_text(size) for size in (5, 1500, 3_000_000_000)] == ["5 bytes", "1.5 kB", "3000.0 MB"]
+
+
+def test_a_worker_introduces_itself() -> None:
+    key = SigningKey(bytes(32))
+    bare = Manifest(name="dice", consumes=("ext.request",), produces=())
+    told = introduction(compose(sign_manifest(bare, key)), key.public)
+    assert told == "dice is a worker: it acts on ext.request"
+    full = sign_manifest(Manifest(name="dice", consumes=(), produces=(), keeps="rolls", trust="\x1b[31mall"), key)
+    said = introduction(compose(full), key.public)
+    assert said is not None
+    assert "it keeps: rolls; you trust it:" in said
+    assert "\x1b" not in said
+    assert "do not believe it" in (introduction(compose(bare), key.public) or "")
+    assert introduction(compose(Text(text="hi")), key.public) is None
+    assert introduction(b"nonsense", key.public) is None

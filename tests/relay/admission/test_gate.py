@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from protocol.limits import PATIENCE_PER_MESSAGE
 from relay.admission.buckets import Kind, Meter
 from relay.admission.gate import Gate, Wait
 from relay.admission.why import Why
@@ -49,7 +50,8 @@ def test_too_many_bytes_refuse_every_frame_of_their_message() -> None:
 
 def test_patience_ends_sooner_for_large_messages() -> None:
     gate = Gate(_meter())
-    gate.known(_meter(PUBLISH=1, PATIENCE=10), _meter())
+    each = 1 + PATIENCE_PER_MESSAGE
+    gate.known(_meter(PUBLISH=1, PATIENCE=10 * each), _meter())
     gate.take(Kind.PUBLISH, 0)
     for _ in range(10):
         gate.receive(10, 0)
@@ -58,7 +60,7 @@ def test_patience_ends_sooner_for_large_messages() -> None:
     gate.take(Kind.PUBLISH, 0)
     assert gate.is_flooding
     large = Gate(_meter())
-    large.known(_meter(PUBLISH=1, PATIENCE=10), _meter())
+    large.known(_meter(PUBLISH=1, PATIENCE=each), _meter())
     large.take(Kind.PUBLISH, 0)
     large.receive(1 << 20, 0)
     large.take(Kind.PUBLISH, 0)

@@ -104,3 +104,15 @@ def test_connections_come_at_a_rate() -> None:
     assert [case.rules.may_connect("192.0.2.7", 0) for _ in range(5)] == [True] * 4 + [False]
     assert case.rules.may_connect("192.0.2.8", 0)
     assert case.rules.may_connect("192.0.2.7", 1000)
+
+
+async def test_who_flooded_is_not_let_in_for_a_while() -> None:
+    rules = Rules(small(meters_max=100), MemoryStore(clock_ms=lambda: 0).admission, lambda: 0)
+    assert not rules.is_cut_off(b"one", 0)
+    rules.cut_off(b"one", 0)
+    assert rules.is_cut_off(b"one", L.FLOOD_RECONNECT_MS - 1)
+    assert not rules.is_cut_off(b"one", L.FLOOD_RECONNECT_MS)
+    for number in range(101):
+        rules.cut_off(b"%d" % number, 0)
+    assert not rules.is_cut_off(b"0", 1)  # the oldest is forgotten when there are too many
+    assert rules.is_cut_off(b"100", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import trio
+import trio.testing
 
 from protocol import limits as L
 from protocol.errors import Close
@@ -250,3 +251,67 @@ async def test_no_subprotocol_is_told_in_http() -> None:
         plain = await b.tcp()
         await plain.send_all(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await everything(plain)).startswith(b"HTTP/1.1 426 ")
+
+
+async def test_a_pause() -> None:
+    async with bench("epoll") as b:
+        socket = await b.websocket()
+        (peer,) = peers(b)
+        await socket.send(b"before")
+        assert await socket.receive() == b"before"
+        peer.pause_nowait(500)
+        peer.pause_nowait(1000)  # the longer one counts
+        await socket.stream.send_all(b"".join(socket.client.frame(word) for word in (b"a", b"b")))
+        await trio.testing.wait_all_tasks_blocked()
+        assert b.handlers[0].events == [b"before"]
+        b.now_ms += 500
+        b.plane.turn()
+        assert peer._paused_ms > 0
+        b.now_ms += 500
+        b.plane.turn()
+        assert [await socket.receive(), await socket.receive()] == [b"a", b"b"]
+        await socket.send(b"close")
+        assert await socket.code() == 4002
+        peer.pause_nowait(10)
+        assert peer._paused_ms == 0
+
+
+async def test_a_pause_in_the_middle_of_what_was_read() -> None:
+    async with bench("epoll") as b:
+        socket = await b.websocket()
+        (peer,) = peers(b)
+        handler = b.handlers[0]
+        heard = handler.on_message
+
+        def pausing(data: bytes) -> None:
+            heard(data)
+            peer.pause_nowait(100)
+
+        handler.on_message = pausing  # type: ignore[method-assign]
+        await socket.stream.send_all(b"".join(socket.client.frame(bytes([n])) for n in range(3)))
+        for n in range(3):
+            assert await socket.receive() == bytes([n])
+            assert len(handler.events) == n + 1
+            b.now_ms += 100
+            b.plane.turn()
+
+
+async def test_who_goes_on_after_our_close_frame_is_held_up() -> None:
+    async with bench("epoll") as b:
+        socket = await b.websocket()
+        (peer,) = peers(b)
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+
+                async def flood() -> None:
+                    data = client_frame(2, b"x" * 1000) * 100
+                    while True:
+                        await socket.stream.send_all(data)
+
+                nursery.start_soon(flood)
+                peer.close_nowait(4000, "enough")
+                await until(lambda: not peer.is_reading)
+                assert peer._last_bytes < 4 * B.LINGER_BYTES
+                b.pass_ms(B.CLOSE_MS)
+                assert stage_of(peer) is Stage.OVER
+                scope.cancel()

@@ -176,3 +176,59 @@ async def test_a_head_in_pieces() -> None:
             await stream.send_all(piece)
             await trio.testing.wait_all_tasks_blocked()
         assert bytes(await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+
+
+async def test_a_bug_in_the_end_of_a_pause(caplog: pytest.LogCaptureFixture) -> None:
+    async with bench("epoll") as b:
+        good, bad = await b.websocket(), await b.websocket()
+        peer = list(b.plane._peers.values())[-1]
+        peer.pause_nowait(10)
+        with caplog.at_level(logging.ERROR, "chappe.relay"):
+            await bad.send(b"fail")
+            await trio.testing.wait_all_tasks_blocked()
+            b.now_ms += 10
+            b.plane.turn()
+            b.plane.turn()
+            await until(lambda: b.counters.failures == 1)
+        await good.send(b"fine")
+        assert await good.receive() == b"fine"
+
+
+async def test_a_turn_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench("epoll") as b:
+        sockets = [await b.websocket() for _ in range(5)]
+        monkeypatch.setattr(B, "TURN_MS", -1000)  # always over: one turn serves nobody, and nobody is lost
+        for socket in sockets:
+            await socket.send(b"x")
+        for _ in range(50):
+            await trio.lowlevel.checkpoint()
+        assert [handler.events for handler in b.handlers] == [[]] * 5
+        monkeypatch.undo()
+        for socket in sockets:
+            assert await socket.receive() == b"x"
+
+
+async def test_what_tls_holds_back_is_read_in_the_next_turns(tmp_path: Path) -> None:
+    cert_file, key_file = certificate(tmp_path)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(cert_file, key_file)
+    client = ssl.create_default_context(cafile=str(cert_file))
+    async with bench("epoll", tls=server) as b:
+        stream = trio.SSLStream(await b.tcp(), client, server_hostname="127.0.0.1", https_compatible=True)
+        socket = await Socket.open(stream)
+        await socket.send(b"login")
+        await socket.send(bytes(200_000))  # a dozen records, more than one read takes
+        assert await socket.receive() == bytes(200_000)
+        await trio.aclose_forcefully(stream)
+        await until(lambda: b.front.statistics().connections == 0)
+
+
+async def test_without_tls_words_at_the_tls_port_end_the_connection(tmp_path: Path) -> None:
+    cert_file, key_file = certificate(tmp_path)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(cert_file, key_file)
+    async with bench("epoll", tls=server) as b:
+        plain = await b.tcp()
+        await plain.send_all(head())
+        assert b"101" not in await everything(plain)
+        await until(lambda: b.counters.refused_handshakes == 1)

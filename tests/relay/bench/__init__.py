@@ -1,0 +1,1 @@
+"""What `chappe bench` is made of."""

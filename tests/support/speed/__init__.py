@@ -1,0 +1,1 @@
+"""What ``tests.prove.speed`` measures."""
