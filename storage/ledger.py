@@ -146,7 +146,7 @@ class SqliteLedger:
         """The same of many."""
         text = "SELECT source, cursor FROM ledger_cursors WHERE source IN ({})"
         found = await self._engine.read(lambda connection: list(sql.select_in(connection, text, sources)))
-        return {source: cursor for source, cursor in found}
+        return dict(map(tuple, found))
 
     async def records(self, ids: Collection[bytes]) -> list[JournalRow]:
         """The lines of these ids."""

@@ -128,7 +128,8 @@ def statement_of(
 
     records = [decode_record(row.body) for row in rows]
     by_id = {record.operation.id: record for record in records}
-    opening, entries = 0, []
+    opening = 0
+    entries: list[dict[str, Any]] = []
     for line in movements(records, by_id):
         entry = line.entry
         if line.account != account or entry.ledger != ledger:

@@ -1,9 +1,9 @@
 """``pay.*``: asking for money, paying it, and what became of it.
 
 A *request* and a receipt travel in the people's own conversation. An *authorization* travels in the payer's
-conversation with the settlement worker only; the worker answers there with ``pay.status`` and ``pay.receipt``. All amounts are
-integers in minor units and carry currency and exponent. What moves money is signed bytes (``protocol.payments``), so a
-wrong amount in it gets a numbered outcome instead of being unreadable.
+conversation with the settlement worker only; the worker answers there with ``pay.status`` and ``pay.receipt``. All
+amounts are integers in minor units and carry currency and exponent. What moves money is signed bytes
+(``protocol.payments``), so a wrong amount in it gets a numbered outcome instead of being unreadable.
 
 ``checkpoint`` fields gossip: each side shows the newest signed checkpoint of the ledger that it has seen, so that a
 worker which tells different people different histories is found out.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from extensions.settlement import desk as desk_module
+from extensions.settlement import judge as judge_module
 from extensions.settlement.intents import Payment
 from protocol.identity import SigningKey
 from protocol.messages.pay import State
@@ -67,7 +68,7 @@ async def test_a_worker_that_crashes_after_the_books_says_it_once(tmp_path: Path
 
 
 async def test_a_poison_item_harms_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = desk_module.judge
+    real = judge_module.judge
 
     def poisoned(intent: object, facts: object) -> object:
         if isinstance(intent, Payment) and intent.authorization.amount == 13:

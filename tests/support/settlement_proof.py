@@ -8,8 +8,6 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +15,6 @@ from typing import Any
 import trio
 
 from clients.client import Client
-from clients.wallet import Wallet
 from extensions.settlement import operations as ops
 from extensions.settlement.books import open_books
 from protocol.ids import pair_topic
@@ -30,7 +27,7 @@ from tests.support import ledger_kill
 from tests.support import settlement_cases as cases
 from tests.support.money import fields, sign
 from tests.support.proof import ROOT, check
-from tests.support.settlement import Bank, open_bank
+from tests.support.settlement import open_bank
 from tests.support.spine.talks import open_person, open_relay_process
 from tests.support.workers import until
 from tests.support.workers_proof import find
@@ -61,11 +58,14 @@ async def kills(seed: int, rounds: int = 200) -> dict[str, Any]:
 
 
 async def c8_killed_payer(seed: int) -> dict[str, Any]:
-    """``kill -9`` of the payer's client between authorizing and hearing; started again it asks 20 times: one payment."""
+    """``kill -9`` of the payer between authorizing and hearing; started again it asks 20 times: one payment."""
     chance = random.Random(seed)
     with TemporaryDirectory(prefix="chappe-prove-") as temporary:
         home = Path(temporary)
-        async with open_relay_process(home, "--with", "settlement") as relay, open_person(home, "bob", relay.url) as bob:
+        async with (
+            open_relay_process(home, "--with", "settlement") as relay,
+            open_person(home, "bob", relay.url) as bob,
+        ):
             worker = await find(bob, "settlement")
             workers = relay.data / "workers"
             await ledger("open", "EUR", workers=workers)
@@ -142,7 +142,7 @@ async def end_to_end(transfers: int) -> dict[str, Any]:
             for one, bodies in zip(people, ready, strict=True):
                 bank.stage.nursery.start_soon(_send_all, one, bodies)
             with trio.fail_after(300):
-                while bank.books.sequence < before + share * payers:
+                while bank.books.sequence < before + share * payers:  # noqa: ASYNC110 - the books have no event for it
                     await trio.sleep(0.01)
                 settled_s = time.perf_counter() - began
                 await until(lambda: not bank.running.process.engine.shelf.outgoing, "the answers")
@@ -209,13 +209,6 @@ async def two_processes(seed: int) -> dict[str, Any]:
                 return {"earlier process": refused, "records": second.sequence}
 
 
-@asynccontextmanager
-async def quiet_bank(home: Path) -> AsyncIterator[Bank]:
-    """A bank for a profile: ``python -m cProfile``."""
-    async with open_bank(home) as bank:
-        yield bank
-
-
 def main() -> None:
     """End to end alone, for a profiler."""
     print(json.dumps(trio.run(end_to_end, int(sys.argv[1]) if len(sys.argv) > 1 else 2000)))
@@ -223,5 +216,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-__all__ = ["Wallet", "bad_input", "c8_killed_payer", "kills", "restart_1m", "throughput", "two_processes"]
