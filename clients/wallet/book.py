@@ -168,7 +168,8 @@ class Book:
 
     def _status(self, status: P.Status) -> None:
         payment = self.payments.get(operation_id(self._shelf.account, status.id))
-        if payment is not None and may_follow(payment.state, status.state):
+        known = status.state in State._value2member_map_
+        if payment is not None and known and may_follow(payment.state, status.state):
             payment.state, payment.code, payment.text = status.state, status.code, status.text
             payment.sequence = status.sequence or payment.sequence
             self.save(payment)

@@ -195,7 +195,8 @@ class Preparation:
         if rows:
             state = Checkpoint(self.log.name, frontier.size, frontier.root(), overlay.time_ms, self.epoch)
             checkpoint = sign_checkpoint(state, self.log.key)
-        cursors = [] if postponed else [s.cursor for s in self.submissions if s.cursor is not None] + said.cursors
+        moved = [] if postponed else [s.cursor for s in self.submissions if s.cursor is not None]
+        cursors = (*moved, *said.cursors)
         snapshot = None
         if overlay.sequence - self.snapshot >= self.snapshot_every:
             snapshot = _snapshot(self.state, overlay, self.changed)

@@ -197,7 +197,8 @@ def _answer(payment: Payment, result: Result, state: State) -> Answer:
     is_done = code is Code.OK
     number = PayCode.INTERNAL if code is Code.INTERNAL else LEDGER_CODES + code if not is_done else PayCode.OK
     return Answer(
-        payment.asked.account, payment.asked.id, "receipt" if is_done else "status", a.id, payment.operation,
+        payment.asked.account, payment.asked.id, "receipt" if is_done and state is not State.EXPIRED else "status",
+        a.id, payment.operation,
         int(state if is_done else State.UNKNOWN if code is Code.INTERNAL else State.FAILED), int(number), a.ledger,
         a.amount, result.sequence, result.at_ms, payment.memo, bool(a.original),
     )  # fmt: skip
@@ -279,8 +280,10 @@ def _from_record(payment: Payment, record: Record, facts: Facts) -> Answer:
         claim = facts.records.get(claim_id(payment.operation))
         if facts.held(payment.operation) is not None:
             state = State.HELD
-        elif not _is_done(claim):
+        elif claim is None or claim.code:
             state = State.EXPIRED
+        else:
+            result = ops.result_of(claim)  # it is the claim whose receipt says that it was settled
     if state is State.SETTLED and _refunded(facts, payment.operation) >= payment.authorization.amount:
         state = State.REVERSED
     return _answer(payment, result, state)

@@ -22,10 +22,17 @@ from protocol.frames import Key, MessageId, UInt
 from protocol.messages.registry import Body, register
 from protocol.payments import ORIGINAL_BYTES, PayCode, PayError
 
-LedgerName = Annotated[str, Meta(pattern=rf"^([A-Z]{{3}}|[a-z][a-z0-9-]{{1,{L.LEDGER_NAME_CHARS_MAX - 1}}})\Z")]
+LedgerName = Annotated[
+    str,
+    Meta(
+        max_length=L.LEDGER_NAME_CHARS_MAX,
+        pattern=rf"^([A-Z]{{3}}|[a-z][a-z0-9-]{{1,{L.LEDGER_NAME_CHARS_MAX - 1}}})\Z",
+    ),
+]
 Exponent = Annotated[int, Meta(ge=0, le=L.LEDGER_EXPONENT_MAX)]
 Amount = Annotated[int, Meta(ge=1, le=L.INT_MAX)]
 AmountOrNone = Annotated[int, Meta(ge=0, le=L.INT_MAX)]
+Sum = Annotated[int, Meta(ge=-L.INT_MAX, le=L.INT_MAX)]
 Memo = Annotated[str, Meta(max_length=L.PAY_MEMO_CHARS_MAX)]
 Operation = Annotated[bytes, Meta(max_length=ORIGINAL_BYTES)]
 Hash = Annotated[bytes, Meta(max_length=L.KEY_BYTES)]
@@ -46,6 +53,7 @@ class State(IntEnum):
 
 
 FINAL = frozenset({State.SETTLED, State.FAILED, State.EXPIRED, State.REVERSED})
+StateNumber = Annotated[int, Meta(ge=0, le=15)]  # of ``State``; one that is not known here counts as unknown
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
@@ -119,7 +127,7 @@ class Status(Body, frozen=True):
     """What became of the payment ``id``. ``code``: of ``PayCode``, from 1000 up of the ledger."""
 
     id: MessageId
-    state: State
+    state: StateNumber
     code: Annotated[int, Meta(ge=0, le=9999)] = 0
     text: Memo = ""
     ledger: Annotated[str, Meta(max_length=L.LEDGER_NAME_CHARS_MAX)] = ""
@@ -137,7 +145,7 @@ class ReceiptOf(Body, frozen=True):
     """
 
     operation: Operation
-    state: State
+    state: StateNumber
     worker: Key
     log: Annotated[str, Meta(max_length=L.NAME_BYTES_MAX)]
     receipt: Blob
@@ -171,9 +179,9 @@ class Balance(msgspec.Struct, frozen=True, array_like=True):
 
     ledger: LedgerName
     exponent: Exponent
-    amount: int
-    reserved: int
-    expected: int
+    amount: Sum
+    reserved: AmountOrNone
+    expected: AmountOrNone
 
 
 @register("pay.balance")
@@ -189,13 +197,13 @@ class Balances(Body, frozen=True):
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """A line of an account: positive came, negative went. ``kind`` as of ``payments.Statement``."""
 
-    sequence: int
-    at_ms: int
-    kind: str
-    ledger: str
-    amount: int
-    other: bytes
-    operation: bytes
+    sequence: UInt
+    at_ms: UInt
+    kind: Annotated[str, Meta(max_length=16)]
+    ledger: Annotated[str, Meta(max_length=L.LEDGER_NAME_CHARS_MAX)]
+    amount: Sum
+    other: Hash
+    operation: Annotated[bytes, Meta(max_length=L.LEDGER_ID_BYTES_MAX)]
 
 
 @register("pay.history")

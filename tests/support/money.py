@@ -47,9 +47,9 @@ def outcomes(client: Client) -> list[tuple[P.State, int]]:
     found = []
     for body in answers(client):
         if isinstance(body, P.Status):
-            found.append((body.state, body.code))
+            found.append((P.State(body.state), body.code))
         elif isinstance(body, P.ReceiptOf):
-            found.append((body.state, 0))
+            found.append((P.State(body.state), 0))
     return found
 
 

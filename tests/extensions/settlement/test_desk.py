@@ -10,6 +10,7 @@ from clients.connection import Refusal as Refused
 from extensions.settlement import bounds
 from extensions.settlement.desk import Desk, rounds
 from extensions.settlement.intents import Asked, Cancelling, Intent, Opening, Refusal
+from protocol.frames import Err
 from protocol.messages import pay as P
 from protocol.payments import PayCode
 from storage.base import StoreAway
@@ -54,7 +55,7 @@ async def test_troubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     async with open_bank(tmp_path) as bank:
         alice, bob = await bank.person("alice", 10_000), await bank.person("bob")
         (desk,) = bank.settlement._desks.values()
-        fails = [Refused(429, "slowly", 1), StoreAway("away")]
+        fails = [Refused(Err(1, 429, "slowly", 1)), StoreAway("away")]
         real_fetch, real_cursors = desk._engine.directory.fetch, desk._books.cursors
 
         async def fetch(*arguments: object) -> None:

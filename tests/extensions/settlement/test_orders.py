@@ -30,7 +30,7 @@ def test_operations(verb: str, kinds: list[type]) -> None:
 
 
 async def test_carried_out_once() -> None:
-    ledger = MemoryLedger(lambda: 5)
+    ledger = MemoryLedger(clock_ms=lambda: 5)
     async with open_books(ledger, Log("l", SigningKey(b"k" * 32), b"s" * 32)) as books:
         assert (await orders.carry_out(books, orders.Order("open", b"-", "EUR", 2))).code == 0
         issue = orders.Order("issue", b"i", "EUR", 2, WHO, 500)
