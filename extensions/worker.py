@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from extensions import bounds as B
 from extensions.errors import WorkerError
@@ -25,13 +25,10 @@ from extensions.jobs import Batch, Job
 from protocol.messages import REGISTRY, Body
 from protocol.messages.ext import Manifest
 
-if TYPE_CHECKING:
-    from extensions.host import Process
-
 T = TypeVar("T", bound=Body)
 Handler = Callable[[Job[T]], Awaitable[None]]
 Taker = Callable[[Batch], Awaitable[None]]
-Companion = Callable[["Process"], Awaitable[None]]
+Companion = Callable[[Any], Awaitable[None]]  # of an `extensions.host.Process`
 
 
 @dataclass(frozen=True, slots=True)

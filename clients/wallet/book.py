@@ -35,6 +35,10 @@ from protocol.payments import (
 from protocol.receipts import Receipt, ReceiptError, verify_receipt
 
 T = TypeVar("T")
+_MOVED: Final = ("transfer", "claim")
+_PROVED_BY: Final[dict[int, tuple[str, ...]]] = {
+    State.SETTLED: _MOVED, State.HELD: ("hold",), State.REVERSED: _MOVED
+}  # fmt: skip
 _MARK: Final = b"pay."  # in the bytes of every content of this family: most messages are looked at no further
 
 
@@ -184,8 +188,7 @@ class Book:
             return None
         if body.operation not in (statement.id, statement.pending) or statement.code or not checkpoint.size:
             return None
-        wanted = {State.SETTLED: ("transfer", "claim"), State.HELD: ("hold",), State.REVERSED: ("transfer", "claim")}
-        return statement if statement.kind in wanted.get(body.state, ()) else None
+        return statement if statement.kind in _PROVED_BY.get(body.state, ()) else None
 
     def _receipt(self, body: P.ReceiptOf) -> None:
         """From the worker: of a payment of ours, or to us."""
