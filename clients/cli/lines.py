@@ -264,8 +264,7 @@ class Lines:
     async def _presence(self, words: list[str]) -> None:
         state = State.__members__.get(words[0].upper())
         if state is None:
-            self._say("/presence online, away or hidden", "red")
-            return
+            raise ValueError("/presence online, away or hidden")
         self._client.presence.say(state)
 
     async def _contacts(self, words: list[str]) -> None:

@@ -18,14 +18,17 @@ from clients.devices.recovery import make_code
 from clients.devices.revoking import revoke
 from clients.records import Status
 
-HELP: Final = """\
+HELP: Final = (
+    """\
 [bold]/link[/] CODE           make the device that shows this code one of yours (chappe chat --link shows one)
 [bold]/devices[/]  [bold]/revoke[/] DEVICE   your devices; take one off
 [bold]/recovery[/]            a new recovery code: write it down, it is shown once
 [bold]/requests[/]  [bold]/accept[/] [NAME]  [bold]/block[/] NAME   what strangers began; let it in; hide somebody
 [bold]/invite-link[/]         a link for somebody who is to reach you without being a stranger (they /add it)
 [bold]/trust[/] NAME          go on with somebody whose keys have changed, without verifying
-""" + MONEY_HELP
+"""
+    + MONEY_HELP
+)
 
 
 def _beginning_with(digits: str, keys: list[bytes]) -> list[bytes]:

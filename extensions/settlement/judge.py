@@ -168,9 +168,7 @@ def _pay(payment: Payment, facts: Facts) -> Verdict:
         return _moving(payment, facts, (move,), State.SETTLED)
     opening = ops.Open(open_id(a.ledger, a.payee), a.payee, a.ledger)
     until_ms = facts.now_ms + min(max(a.claim_ms, 1), L.PAY_CLAIM_MS)
-    hold = ops.Pending(
-        payment.operation, a.payer, a.payee, a.ledger, a.exponent, a.amount, until_ms, payment.memo
-    )
+    hold = ops.Pending(payment.operation, a.payer, a.payee, a.ledger, a.exponent, a.amount, until_ms, payment.memo)
     first = () if facts.account(a.ledger, a.payee) is not None else (opening,)
     return _moving(payment, facts, (*first, hold), State.HELD)
 

@@ -110,5 +110,3 @@ async def test_books_behind_a_checkpoint_go_no_further(tmp_path: Path) -> None:
         alice.wallet.book.ask_balance()
         await until(lambda: bank.running.error is not None, "the stop")
         assert "old backup" in str(bank.running.error)
-
-
