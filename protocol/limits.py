@@ -185,3 +185,19 @@ LEDGER_NAME_CHARS_MAX: Final = 24  # credits of an operator's own: a label that 
 LEDGER_EXPONENT_MAX: Final = 8  # ISO 4217 ends at 4; with 8 a ledger still counts to 90 million units
 LEDGER_CHAIN_MAX: Final = 100  # linked operations: a red packet for a group of 100
 LEDGER_PENDING_MS_MAX: Final = 366 * 86_400_000  # money is held for at most a year
+
+# -- games ------------------------------------------------------------------------------------------------------------
+GAME_NAME_CHARS_MAX: Final = 48  # `openspiel:` and the longest name there
+GAME_ACTION_CHARS_MAX: Final = 128  # one action: the longest are a backgammon move, and a reveal with its salt
+GAME_PARAMETERS_MAX: Final = 8  # parameters of one game; the most that any has is four
+GAME_VALUE_CHARS_MAX: Final = 100  # one parameter as text: a chess position (FEN) has at most 90
+GAME_SEATS_MAX: Final = 10  # players of one match
+GAME_PLIES_MAX: Final = 20_000  # entries of one match: the longest chess game under the 75-move rule has 17,697 moves
+GAME_TRANSCRIPT_BYTES_MAX: Final = 32 << 20  # that many entries of two signatures and three hashes, with room
+GAME_SALT_BYTES: Final = 16  # of a committed move: nobody finds the move by trying salts
+GAME_OFFERS_PER_MOVE: Final = 1  # draw offers and take-back requests of a player between two moves: asking is no weapon
+GAME_TAKEBACKS_MAX: Final = 20  # granted in one match: taking back for ever would be a match without end
+GAME_CLOCK_MS_MAX: Final = 30 * 86_400_000  # time of one player, or for one move of a correspondence game
+GAME_PERIODS_MAX: Final = 99  # periods of byo-yomi
+GAME_LAG_MS_MAX: Final = 1000  # of the network's time that is not charged for one move
+GAME_LAG_MOVES: Final = 20  # a match gives back at most this many times that: a false stopwatch gains 20 s at most
