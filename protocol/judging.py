@@ -56,8 +56,8 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Log:
-    """A match, its place in the chain, and what was learnt on the way."""
+class Log:
+    """A match, its place in the chain, and what was agreed before it."""
 
     genesis: Genesis
     match: Match
@@ -71,7 +71,7 @@ def verify(transcript: Transcript, games: Mapping[str, AnyRules]) -> Verdict:
     try:
         genesis = open_signed(transcript.genesis, Genesis)
     except TranscriptError as error:
-        return Verdict(None, plies, GENESIS_PLY, Fault.BAD_SIGNATURE, f"the genesis: {error}")
+        return Verdict(None, plies, GENESIS_PLY, error.fault, f"the genesis: {error}")
     try:
         rules, log = _begin(transcript, genesis, games)
     except MatchError as error:
@@ -117,7 +117,7 @@ def check_genesis(genesis: Genesis, signer: bytes, games: Mapping[str, AnyRules]
     return rules
 
 
-def _begin(transcript: Transcript, genesis: Genesis, games: Mapping[str, AnyRules]) -> tuple[AnyRules, _Log]:
+def _begin(transcript: Transcript, genesis: Genesis, games: Mapping[str, AnyRules]) -> tuple[AnyRules, Log]:
     rules = check_genesis(genesis, transcript.genesis.signer, games)
     secret = _revealed(transcript, genesis)
     if rules.hidden and not secret:
@@ -125,7 +125,7 @@ def _begin(transcript: Transcript, genesis: Genesis, games: Mapping[str, AnyRule
     return rules, start(rules, genesis, transcript.genesis, secret)
 
 
-def start(rules: AnyRules, genesis: Genesis, signed: Signed, secret: bytes) -> _Log:
+def start(rules: AnyRules, genesis: Genesis, signed: Signed, secret: bytes) -> Log:
     """A log before its first entry. Raises ``MatchError``."""
     try:
         match = new_match(
@@ -133,7 +133,7 @@ def start(rules: AnyRules, genesis: Genesis, signed: Signed, secret: bytes) -> _
         )  # fmt: skip
     except RulesError as error:
         raise MatchError(Fault.BAD_PARAMETERS, str(error)) from None
-    return _Log(genesis, match, first_link(signed), secret)
+    return Log(genesis, match, first_link(signed), secret)
 
 
 def _revealed(transcript: Transcript, genesis: Genesis) -> bytes:
@@ -152,7 +152,7 @@ def _revealed(transcript: Transcript, genesis: Genesis) -> bytes:
 
 
 # -- one entry ---------------------------------------------------------------------------------------------------------
-def check_entry(rules: AnyRules, log: _Log, entry: Entry) -> tuple[_Log, Act]:
+def check_entry(rules: AnyRules, log: Log, entry: Entry) -> tuple[Log, Act]:
     """The log after one more entry, and what it says. Raises ``MatchError``."""
     ruling = _ruling(log, entry)
     if entry.statement is None:
@@ -169,12 +169,12 @@ def check_entry(rules: AnyRules, log: _Log, entry: Entry) -> tuple[_Log, Act]:
     return replace(log, match=match, link=next_link(log.link, entry)), act
 
 
-def check_statement(log: _Log, signed: Signed) -> Statement:
+def check_statement(log: Log, signed: Signed) -> Statement:
     """A player's statement that fits the next place of a log. Raises ``MatchError``; the rules are not asked here."""
     try:
         statement = open_signed(signed, Statement)
     except TranscriptError as error:
-        raise MatchError(Fault.BAD_SIGNATURE, f"the player's statement: {error}") from None
+        raise MatchError(error.fault, f"the player's statement: {error}") from None
     if statement.match != log.match.match:
         raise MatchError(Fault.OTHER_MATCH, "it was said in another match")
     seats = log.genesis.seats
@@ -188,7 +188,7 @@ def check_statement(log: _Log, signed: Signed) -> Statement:
     return statement
 
 
-def _ruling(log: _Log, entry: Entry) -> Ruling:
+def _ruling(log: Log, entry: Entry) -> Ruling:
     try:
         ruling = open_signed(entry.ruling, Ruling)
     except TranscriptError as error:
@@ -206,7 +206,7 @@ def _ruling(log: _Log, entry: Entry) -> Ruling:
     return ruling
 
 
-def _referees(log: _Log, ruling: Ruling) -> Act:
+def _referees(log: Log, ruling: Ruling) -> Act:
     """What the referee says alone, where it may say such a thing."""
     if ruling.kind not in set(Kind) or ruling.kind < REFEREE_FROM:
         raise MatchError(Fault.FORGED_RULING, "the referee says what only a player can say")

@@ -51,6 +51,7 @@ class Fault(StrEnum):
     LATE = "late"
     OVER = "over"
     DUPLICATE = "duplicate"
+    TWO_AT_ONCE = "two-at-once"
     STALE = "stale"
     OTHER_MATCH = "other-match"
     NOT_SEATED = "not-seated"

@@ -27,7 +27,7 @@ from protocol.errors import ChappeError, RemoteProtocolError
 from protocol.frames import Digest, Int, Key, Signature, UInt
 from protocol.identity import SigningKey, verify
 from protocol.ids import tagged_hash
-from protocol.match import REFEREE_FROM, Act, Kind
+from protocol.match import REFEREE_FROM, Act, Fault, Kind
 from protocol.rules.clocks import Clocks, Spec
 
 VERSION: Final = 1
@@ -47,7 +47,11 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class TranscriptError(ChappeError):
-    """A transcript, statement or ruling that cannot be read; the text says why."""
+    """A transcript, statement or ruling that cannot be read or is not signed by who it says; the text says why."""
+
+    def __init__(self, text: str, fault: Fault = Fault.MALFORMED) -> None:
+        super().__init__(text)
+        self.fault = fault
 
 
 class Seat(msgspec.Struct, frozen=True, array_like=True):
@@ -119,7 +123,7 @@ class Ruling(msgspec.Struct, frozen=True, array_like=True):
 class Signed(msgspec.Struct, frozen=True, array_like=True):
     """Canonical bytes, who signed them, and the signature."""
 
-    body: Annotated[bytes, Meta(max_length=16 * 1024)]
+    body: Annotated[bytes, Meta(max_length=L.GAME_SIGNED_BYTES_MAX)]
     signer: Key
     signature: Signature
 
@@ -158,7 +162,7 @@ def open_signed(signed: Signed, kind: type[T]) -> T:
     if encode_struct(body) != signed.body:
         raise TranscriptError("its bytes are not canonical")
     if not verify(signed.signer, _DOMAINS[kind], signed.body, signed.signature):
-        raise TranscriptError("its signature does not fit")
+        raise TranscriptError("its signature does not fit", Fault.BAD_SIGNATURE)
     if isinstance(body, Statement) and not (body.kind in set(Kind) and body.kind < REFEREE_FROM):
         raise TranscriptError(f"a player cannot say what has the number {body.kind}")
     return body

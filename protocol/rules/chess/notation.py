@@ -33,7 +33,7 @@ def parse_uci(position: Position, text: str) -> int:
 
 
 def to_san(position: Position, move: int) -> str:
-    """The move in short algebraic notation, with as little of the origin as tells it from others, and ``+`` or ``#``."""
+    """The move in short algebraic notation: as little of the origin as tells it from others, and ``+`` or ``#``."""
     origin, to = move & 63, move >> 6 & 63
     kind = position.board[origin] & 7
     if kind == KING and abs(origin - to) == 2:

@@ -16,12 +16,14 @@ from functools import lru_cache
 from typing import Final
 
 from protocol.rules.base import Allowed, IllegalAction, Params, Plain, Result, checked, two_player
-from protocol.rules.chess.board import BISHOP, BLACK, KING, KNIGHT, PAWN, QUEEN, ROOK, Position
+from protocol.rules.chess.board import BISHOP, BLACK, KNIGHT, PAWN, QUEEN, ROOK, Position
 from protocol.rules.chess.fen import START, parse_fen, to_fen
 from protocol.rules.chess.moves import in_check, legal_moves, make
 from protocol.rules.chess.notation import parse_uci, to_uci
 
 _LIGHT: Final = tuple((square >> 3 ^ square) & 1 for square in range(64))
+
+_MATING: Final = frozenset(kind | side for kind in (PAWN, ROOK, QUEEN) for side in (0, BLACK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,7 @@ def can_mate(position: Position, side: int) -> bool:
 
 def is_dead(position: Position) -> bool:
     """Whether too little is left for either side to mate."""
-    if len(position.board) - position.board.count(0) > 4 and any(piece & 7 in (PAWN, ROOK, QUEEN) for piece in position.board):
-        return False
-    return not can_mate(position, 0) and not can_mate(position, BLACK)
+    return _MATING.isdisjoint(position.board) and not can_mate(position, 0) and not can_mate(position, BLACK)
 
 
 @lru_cache(maxsize=64)
