@@ -197,8 +197,8 @@ def _stopped(match: Match, act: Act, at_ms: int, *, moved: bool = True) -> C.Clo
 def _move(rules: AnyRules, match: Match, act: Act, at_ms: int) -> Match:
     if len(_must_act(rules, match, act.seat)) > 1:
         raise MatchError(Fault.MUST_COMMIT, "all move at the same time: commit first, reveal when all have")
-    if act.draw:
-        _may_ask(match, act.seat)
+    if act.draw and match.seats != 2:
+        raise MatchError(Fault.NOT_HERE, "only two players can agree on a draw")
     state = _applied(rules, match.state, act.seat, act.action)
     clocks = _stopped(match, act, at_ms)
     offers = _put(match.offers, act.seat, int(act.draw))

@@ -210,7 +210,8 @@ class _Step:
         try:
             self._check_sender(table, said)
             if table.phase is not Phase.PLAYING:
-                raise MatchError(Fault.LATE if late else Fault.OVER, "time was over before this came" if late else _OVER)
+                fault, why = (Fault.LATE, "time was over before this came") if late else (Fault.OVER, _OVER)
+                raise MatchError(fault, why)
             statement = check_statement(table.log, said.signed)
             self._log(said.signed, statement.act())
         except MatchError as error:

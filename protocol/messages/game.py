@@ -135,7 +135,7 @@ class Abort(Statement, frozen=True):
 
 @register("game.entry")
 class Entry(Body, frozen=True, kw_only=True):
-    """By the referee: one entry of the log, and what you see now; ``salt`` opens your digest where things are hidden."""
+    """By the referee: an entry of the log, and what you see now; ``salt`` opens your digest where things are hidden."""
 
     match: Key
     ply: Ply
