@@ -8,7 +8,7 @@ for the plies in ``on_its_word`` (somebody left, nobody began) the referee's wor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from protocol.match import ON_ITS_WORD, REFEREE_FROM, Act, Fault, Kind, Match, MatchError, advance, new_match
@@ -62,7 +62,7 @@ class Log:
     genesis: Genesis
     match: Match
     link: bytes
-    secret: bytes  # empty while sealed, or where nothing is hidden
+    secret: bytes = field(repr=False)  # empty while sealed
 
 
 def verify(transcript: Transcript, games: Mapping[str, AnyRules]) -> Verdict:
@@ -154,11 +154,12 @@ def _revealed(transcript: Transcript, genesis: Genesis) -> bytes:
 # -- one entry ---------------------------------------------------------------------------------------------------------
 def check_entry(rules: AnyRules, log: Log, entry: Entry) -> tuple[Log, Act]:
     """The log after one more entry, and what it says. Raises ``MatchError``."""
+    statement = None if entry.statement is None else check_statement(log, entry.statement)
     ruling = _ruling(log, entry)
-    if entry.statement is None:
+    if statement is None:
         act = _referees(log, ruling)
     else:
-        act = check_statement(log, entry.statement).act()
+        act = statement.act()
         if (ruling.kind, ruling.seat, ruling.action) != (act.kind, act.seat, act.action):
             raise MatchError(Fault.FORGED_RULING, "the referee's ruling is about something else than was said")
     match = advance(rules, log.match, act, ruling.at_ms)

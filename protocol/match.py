@@ -118,7 +118,7 @@ class Match:
     state: Any
     clocks: C.Clocks
     at_ms: int
-    secret: bytes = b""  # what everything hidden is drawn from; empty where it is not known (yet)
+    secret: bytes = field(default=b"", repr=False)  # what is hidden is drawn from it; empty where it is not known
     ply: int = 0  # entries so far
     moves: int = 0  # actions of the game so far, those of chance not counted
     draw_by: int | None = None  # whose draw offer stands

@@ -29,16 +29,19 @@ Reason = Annotated[str, Meta(max_length=L.TEXT_BYTES_MAX)]
 
 @register("game.offer")
 class Offer(Body, frozen=True, kw_only=True):
-    """To the referee: open a table. ``wish``: 0 any seat, 1 the first, 2 the last; ``invited`` empty: whoever comes."""
+    """To the referee: open a table. ``wish``: 0 any seat, 1 the first, 2 the last; ``invited`` empty: whoever comes.
+
+    ``life_ms`` 0: as long as offers may stand.
+    """
 
     game: GameName
     params: Params = ()
-    seats: Seats = 2
-    clock: ClockText = "none"
+    seats: Seats
+    clock: ClockText
     rated: bool = False
     wish: Annotated[int, Meta(ge=0, le=2)] = 0
     invited: Annotated[tuple[Key, ...], Meta(max_length=L.GAME_SEATS_MAX)] = ()
-    life_ms: Annotated[int, Meta(ge=1, le=L.GAME_OFFER_MS)] = L.GAME_OFFER_MS
+    life_ms: Annotated[int, Meta(ge=0, le=L.GAME_OFFER_MS)] = 0
     devices: Devices
     entropy: Key
 
@@ -51,8 +54,8 @@ class Open(Body, frozen=True, kw_only=True):
     commitment: Key
     game: GameName
     params: Params = ()
-    seats: Seats = 2
-    clock: ClockText = "none"
+    seats: Seats
+    clock: ClockText
     rated: bool = False
     players: Annotated[tuple[Key, ...], Meta(max_length=L.GAME_SEATS_MAX)]
     until_ms: UInt

@@ -64,7 +64,7 @@ class Scribe:
         body = Statement(
             match.match, match.ply, self.log.link, act.kind, act.seat, act.action, act.draw, act.think_ms
         )  # fmt: skip
-        return replace_struct(body, **changes)
+        return msgspec.structs.replace(body, **changes)
 
     def append(self, act: Act, statement: Signed | None, wait_ms: int = 1000, /, **changes: Any) -> Entry:
         """Judge and write an entry; ``changes`` are lies of the referee about it."""

@@ -246,4 +246,5 @@ def flipped(signed: Signed, data: st.DataObject) -> Signed:
     part = data.draw(st.sampled_from(("body", "signature")))
     value = bytearray(getattr(signed, part))
     value[data.draw(st.integers(0, len(value) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    return replace_struct(signed, **{part: bytes(value)})
+    whole = Signed(bytes(value), signed.signer, signed.signature)
+    return whole if part == "body" else Signed(signed.body, signed.signer, bytes(value))

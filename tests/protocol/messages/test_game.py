@@ -12,6 +12,7 @@ from protocol.messages import game
 from tests.protocol.messages.family import check_family, refuses
 
 KEY = b"k" * 32
+OFFER = {"game": "chess", "seats": 2, "clock": "none", "devices": [KEY], "entropy": KEY}
 
 
 def test_the_family() -> None:
@@ -29,13 +30,13 @@ def test_every_statement_has_its_kind() -> None:
 @pytest.mark.parametrize(
     ("type_name", "body"),
     [
-        ("game.offer", {"game": "", "devices": [KEY], "entropy": KEY}),
-        ("game.offer", {"game": "chess", "devices": [], "entropy": KEY}),
-        ("game.offer", {"game": "chess", "devices": [KEY], "entropy": b"short"}),
-        ("game.offer", {"game": "chess", "devices": [KEY], "entropy": KEY, "wish": 3}),
-        ("game.offer", {"game": "chess", "devices": [KEY], "entropy": KEY, "seats": GAME_SEATS_MAX + 1}),
-        ("game.offer", {"game": "chess", "devices": [KEY], "entropy": KEY, "params": [["a", 1.5]]}),
-        ("game.offer", {"game": "chess", "devices": [KEY], "entropy": KEY, "params": [["a", "b" * 101]]}),
+        ("game.offer", {**OFFER, "game": ""}),
+        ("game.offer", {**OFFER, "devices": []}),
+        ("game.offer", {**OFFER, "entropy": b"short"}),
+        ("game.offer", {**OFFER, "wish": 3}),
+        ("game.offer", {**OFFER, "seats": GAME_SEATS_MAX + 1}),
+        ("game.offer", {**OFFER, "params": [["a", 1.5]]}),
+        ("game.offer", {**OFFER, "params": [["a", "b" * 101]]}),
         ("game.accept", {"match": KEY}),
         ("game.move", {"match": KEY, "signed": b""}),
         ("game.move", {"match": KEY, "signed": bytes(GAME_SIGNED_BYTES_MAX + 1)}),
