@@ -213,3 +213,25 @@ WORKER_ACCOUNTS_MAX: Final = 256  # workers of one relay at a time: it keeps the
 WORKER_TOPICS_MAX: Final = 1_000_000  # topics of one worker that a relay keeps in memory: about 150 MB
 RELEASE_MS: Final = 10_000  # a process that is asked to hand slots over writes what it has; then they are taken
 LEASED_TOPICS_MAX: Final = 1024  # subscriptions that one process of a worker has at a time; idle ones make room
+
+# -- games ------------------------------------------------------------------------------------------------------------
+GAME_NAME_CHARS_MAX: Final = 48  # `openspiel:` and the longest name there
+GAME_ACTION_CHARS_MAX: Final = 128  # one action: the longest are a backgammon move, and a reveal with its salt
+GAME_PARAMETERS_MAX: Final = 8  # parameters of one game; the most that any has is four
+GAME_VALUE_CHARS_MAX: Final = 100  # one parameter as text: a chess position (FEN) has at most 90
+GAME_SEATS_MAX: Final = 10  # players of one match
+GAME_PLIES_MAX: Final = 20_000  # entries of one match: the longest chess game under the 75-move rule has 17,697 moves
+GAME_TRANSCRIPT_BYTES_MAX: Final = 32 << 20  # that many entries of two signatures and three hashes, with room
+GAME_SALT_BYTES: Final = 16  # of a committed move: nobody finds the move by trying salts
+GAME_OFFERS_PER_MOVE: Final = 1  # draw offers and take-back requests of a player between two moves: asking is no weapon
+GAME_TAKEBACKS_MAX: Final = 20  # granted in one match: taking back for ever would be a match without end
+GAME_CLOCK_MS_MAX: Final = 30 * 86_400_000  # time of one player, or for one move of a correspondence game
+GAME_PERIODS_MAX: Final = 99  # periods of byo-yomi
+GAME_LAG_MS_MAX: Final = 1000  # of the network's time that is not charged for one move
+GAME_LAG_MOVES: Final = 20  # a match gives back at most this many times that: a false stopwatch gains 20 s at most
+GAME_OFFER_MS: Final = 7 * 86_400_000  # an offer that nobody took in a week is forgotten
+GAME_START_MS: Final = 60_000  # until somebody moves for the first time; correspondence games have a move's time
+GAME_GRACE_MS: Final = 90_000  # whoever lost the connection may come back: a restart of a phone takes less
+GAME_SPECTATOR_DELAY_MS: Final = 15_000  # spectators see the past: nobody is helped by a friend who watches
+GAME_SIGNED_BYTES_MAX: Final = 16 * 1024  # a signed genesis: ten players of 32 devices; an entry has about 700 bytes
+GAME_OBSERVATION_BYTES_MAX: Final = 8192  # what one player sees: a 19 × 19 board has 400 bytes

@@ -1,0 +1,1 @@
+"""Chess after the FIDE Laws of Chess: positions, moves, notation, games, draws."""
