@@ -100,4 +100,3 @@ def seated(judge: _Judge, table: Table, now_ms: int) -> tuple[Genesis, tuple[Pla
         judge.engines, table.rematch_of,
     )  # fmt: skip
     return genesis, players
-

@@ -85,8 +85,10 @@ def test_a_statement_that_does_not_fit(changes: dict[str, object], key: SigningK
 def test_an_illegal_move_that_the_referee_waved_through() -> None:
     class Lax(TicTacToe):
         def apply(self, state, seat, action):  # type: ignore[no-untyped-def]
-            return super().apply(state, seat, "8") if action == "0" and state.cells[0] != "." else super().apply(
-                state, seat, action
+            return (
+                super().apply(state, seat, "8")
+                if action == "0" and state.cells[0] != "."
+                else super().apply(state, seat, action)
             )
 
     scribe = Scribe(Lax()).moves("0", "0")
