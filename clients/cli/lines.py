@@ -76,9 +76,8 @@ class Lines:
             "add": self._add, "verify": self._verify, "verified": self._verified, "to": self._to,
             "group": self._group, "invite": self._invite, "remove": self._remove, "leave": self._leave,
             "rotate": self._rotate, "list": self._list, "contacts": self._contacts, "history": self._history,
-            "handle": self._handle, "help": self._help, "send": self._send_file, "save": self._save,
-            "report": self._report, "mute": self._mute, "unmute": self._unmute, "who": self._who,
-            "presence": self._presence,
+            "handle": self._handle, "help": self._help, "send": self._send_file, "save": self._save, "who": self._who,
+            "report": self._report, "mute": self._mute, "unmute": self._unmute, "presence": self._presence,
         }  # fmt: skip
 
     def _say(self, text: str, style: str = "") -> None:

@@ -300,3 +300,35 @@ async def test_on_sqlite(tmp_path: Path) -> None:
             audit = check(journal, LOG.secret, root=root, balances=balances(books._state))
             assert audit.problems == ()
             assert audit.records == 5 + (round_ + 1) * 600
+
+
+async def test_what_the_worker_asks_of_them() -> None:
+    ledger = MemoryLedger(clock_ms=lambda: 10)
+    async with open_books(ledger, LOG) as books:
+        assert await books.checkpoint() == b""
+        assert await books.receipts([1]) == {}
+        one, two = b"1" * 32, b"2" * 32
+        rail = ops.rail_account("mint")
+        await books.submit(
+            ops.OpenLedger(b"l", "EUR", 2), ops.Open(b"r", rail, "EUR", ops.Kind.RAIL), ops.Open(b"a", one, "EUR"),
+            ops.Open(b"b", two, "EUR"), ops.Issue(b"i", rail, one, "EUR", 2, 100),
+            ops.Pending(b"p", one, two, "EUR", 2, 30, 50),
+            notes=lambda results: [(b"note", b"%d" % len(results))],
+        )  # fmt: skip
+        assert await books.cursors([b"note", b"other"]) == {b"note": b"6"}
+        assert set(await books.records([b"i", b"x"])) == {b"i"}
+        assert (books.exponent("EUR"), books.exponent("USD"), books.ledgers()) == (2, None, {"EUR": 2})
+        assert [held.id for held in books.held_for("EUR", two)] == [b"p"]
+        assert books.held_for("EUR", one) == []
+        assert books.held(b"p") is not None
+        assert books.held(b"q") is None
+        assert books.sequence == len(await books.journal(0, 100)) == 6
+        assert (books.is_due(49), books.is_due(50)) == (False, True)
+        found = await books.receipts([2, 5, 99])
+        assert set(found) == {2, 5}
+        for receipt in found.values():
+            assert verify_receipt(receipt, LOG.key.public, LOG.name).size == 6
+        with pytest.raises(ValueError, match="6 records, not 9"):
+            await books.consistency(1, 9)
+        checkpoint, _ = await books.consistency(1, 3)
+        assert checkpoint == b""  # none was signed at that size
