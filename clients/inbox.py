@@ -237,11 +237,13 @@ class Inbox:
 
     async def _say_again(self, box: R.PendingBox, failed: KeyFailed) -> None:
         """Send a message of ours again that a member could not open, once, under a new id that names the old."""
-        await self._shelf.journal.flushed()  # its event may be on the way into the vault
+        # Its event may be on the way into the vault; and while we wait for that, a row may become such an event.
+        waiting = list(self._outbox.lane(failed.topic).rows) if failed.topic in self._shelf.conversations else []
+        await self._shelf.journal.flushed()
         talk = self._shelf.conversations.get(failed.topic)
         if talk is None or box.account not in talk.roster:
             return
-        rows = [row for row in self._outbox.lane(failed.topic).rows if row.work == Work.MESSAGE]
+        rows = [row for row in (*waiting, *self._outbox.lane(failed.topic).rows) if row.work == Work.MESSAGE]
         events = [decode_event(value, seq) for seq, value in self._shelf.vault.recent(failed.topic, RESEND_LOOKBACK)]
         said = [(row.id, row.content) for row in rows if not row.quiet]
         said += [(event.id, event.content) for event in events if isinstance(event, Received) and event.mine]
