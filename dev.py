@@ -180,7 +180,8 @@ def lock(extra: list[str]) -> int:
     ).stdout.strip()
     where = {"UV_DEFAULT_INDEX": index} if index else {}  # uv does not read pip's configuration
     return run(
-        *(BIN / "uv", "pip", "compile", PYPROJECT.name, "--group", "dev", "--extra", "relay", "--extra", "workers"),
+        *(BIN / "uv", "pip", "compile", PYPROJECT.name, "--group", "dev"),
+        *(word for extra in ("relay", "workers", "rank", "games") for word in ("--extra", extra)),
         *("--universal", "--python-version", "3.11", "--generate-hashes", "--quiet", "--output-file", LOCK.name),
         *("--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "python3 dev.py lock", *extra),
         **where,
