@@ -1,0 +1,1 @@
+"""Games of OpenSpiel, played in a process of their own that may die."""
