@@ -58,9 +58,10 @@ def _exercise(engine: Engine, seed: int, games: int, wrong: int) -> dict[str, An
     check(set(failed) <= set(DEFECTS), f"games that failed: {failed}")
     plies, restored, refused, ended = total
     check(engine.statistics().starts == 1, "the engine's process died")
+    impossible = {name: DEFECTS[name] for name in failed}
     return {
-        "games": len(listed.games) - len(failed), "random games each": games, "plies": plies, "restored equal": restored,
-        "to their end": ended, "wrong actions refused": refused, "not possible": {name: DEFECTS[name] for name in failed},
+        "games": len(listed.games) - len(failed), "random games each": games, "plies": plies,
+        "restored equal": restored, "to their end": ended, "wrong actions refused": refused, "not possible": impossible,
     }  # fmt: skip
 
 
@@ -104,30 +105,22 @@ async def engine_dies(seed: int) -> dict[str, Any]:
                 for seat, action in log:
                     state = rules.apply(state, seat, action)
                 check(rules.observe(state, 0) == seen, f"{rules.name} is another game after its replay")
-            return {
-                "games": len(games),
-                "plies": plies,
-                "engines killed": killed,
-                "replays": engine.statistics().replays,
-            }
+            replays = engine.statistics().replays
+            return {"games": len(games), "plies": plies, "engines killed": killed, "replays": replays}
 
     return await trio.to_thread.run_sync(run)
 
 
 def _play(rules: SpielRules, engine: Engine, chosen: random.Random) -> tuple[list[tuple[int, str]], bytes]:
     """A random game of at most 60 plies, its engine killed before one of them; the log, and what seat 0 sees."""
-    state, log, dies_at = rules.initial({}, rules.seats[0], _SECRET), [], chosen.randrange(1, 8)
+    log: list[tuple[int, str]] = []
+    state, dies_at = rules.initial({}, rules.seats[0], _SECRET), chosen.randrange(8)
     while rules.result(state) is None and len(log) < 60:
         turn = rules.turn(state)
         seat = turn[0] if turn == (CHANCE,) else chosen.choice(turn)
         action = rules.chance(state, _SECRET) if seat == CHANCE else chosen.choice(rules.actions(state, seat))
         if len(log) == dies_at and engine.pid is not None:
             os.kill(engine.pid, signal.SIGKILL)
-            try:
-                state = rules.apply(state, seat, action)
-            except EngineFailed:
-                state = rules.apply(state, seat, action)
-        else:
-            state = rules.apply(state, seat, action)
+        state = rules.apply(state, seat, action)
         log.append((seat, action))
     return log, rules.observe(state, 0)

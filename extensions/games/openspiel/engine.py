@@ -67,27 +67,31 @@ class Engine:
     # -- asking --------------------------------------------------------------------------------------------------------
     def start_of(self, game: str) -> Position:
         """The first position of a game. Raises ``RulesError``."""
-        return self._position(Look(game, history=()))
+        return self._is_position(self._ask_twice(Look(game, history=())))
 
     def step(self, game: str, base: bytes, history: tuple[Step, ...], step: Step) -> Position:
         """The position after a step from where ``history`` led. Raises ``IllegalAction``, ``EngineFailed``."""
-        answer = self.ask(Look(game, base, step))
+        answer = self._ask_twice(Look(game, base, step))
         if isinstance(answer, Lost):
             self._replays += 1
             answer = self.ask(Look(game, history=(*history, step)))
         return self._is_position(answer)
 
+    def _ask_twice(self, request: Request) -> Answer:
+        """A process may have died of something else; where it dies of this request, it does so again."""
+        try:
+            return self.ask(request)
+        except EngineFailed:
+            return self.ask(request)
+
     def about(self, request: wire.Observe | wire.Chances, history: tuple[Step, ...]) -> Answer:
         """An answer about a position, which is played through again where the engine has forgotten it."""
-        answer = self.ask(request)
+        answer = self._ask_twice(request)
         if isinstance(answer, Lost):
             self._replays += 1
-            self._position(Look(request.game, history=history))
+            self._is_position(self.ask(Look(request.game, history=history)))
             answer = self.ask(request)
         return answer
-
-    def _position(self, request: Look) -> Position:
-        return self._is_position(self.ask(request))
 
     @staticmethod
     def _is_position(answer: Answer) -> Position:

@@ -1,0 +1,1 @@
+"""OpenSpiel behind the seam of all games."""

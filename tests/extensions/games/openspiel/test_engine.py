@@ -22,9 +22,6 @@ def test_it_is_begun_anew_and_told_what_was_before(engine: Engine) -> None:
     one = engine.step("tic_tac_toe", engine.start_of("tic_tac_toe").key, (), 4)
     before = engine.statistics()
     os.kill(engine.pid or 0, signal.SIGKILL)
-    with pytest.raises(EngineFailed, match="gave up"):
-        engine.step("tic_tac_toe", one.key, (4,), 0)
-    assert engine.pid is None
     two = engine.step("tic_tac_toe", one.key, (4,), 0)
     assert two.key == key_after(one.key, 0)
     assert len(two.actions[0]) == 7
@@ -71,6 +68,7 @@ def test_who_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineFailed, match="no answer in time"):
         hangs.start_of("chess")
     assert hangs.pid is None
+    assert hangs.statistics().starts == 2  # it may have died of something else
 
 
 def test_another_answer_than_was_asked_for() -> None:
