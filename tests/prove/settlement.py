@@ -22,6 +22,7 @@ async def run(seed: int, only: str) -> int:
     await proof.show("two processes", partial(S.two_processes, seed))
     await proof.show("a million records", partial(S.restart_1m, seed))
     await proof.show("throughput", partial(S.throughput, seed))
+    await proof.show("end to end", partial(S.end_to_end, seed))
     return proof.conclude()
 
 
