@@ -27,7 +27,7 @@ from clients.shelf import Shelf
 from clients.vault import Vault
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_struct
-from protocol.content import Reference, decode_content, encode_content
+from protocol.content import Reference, encode_content
 from protocol.errors import Code
 from protocol.frames import (
     AccessChange,
@@ -99,6 +99,7 @@ class Engine:
         self.event: Callable[[Evt], None] = lambda evt: None
         self.restart: Callable[[], None] = lambda: None  # the relay broke order: connect anew
         self.later: Callable[[int, Callable[[], None]], None] = lambda delay_ms, action: None
+        self._receipts: dict[bytes, bytes] = {}  # by topic: the last receipt that was queued
         self._beyond: set[bytes] = set()  # topics whose log at the relay is shorter than what we have read
 
     # -- saying --------------------------------------------------------------------------------------------------------
@@ -139,12 +140,12 @@ class Engine:
         talk.receipt = talk.cursor
         self.shelf.save(talk)
         content = compose(Delivered(generation=talk.generation, offset=talk.cursor), seen=self.seen(talk))
-        for row in self.outbox.lane(topic).rows:
-            if row.work == Work.MESSAGE and not row.attempts and decode_content(row.content).t == Delivered.TYPE:
-                row.content = content
-                self.shelf.save_outgoing(row)
-                return
-        self.say(talk, content, quiet=True)
+        row = self.outbox.lane(topic).get(self._receipts.get(topic, b""))
+        if row is not None and not row.attempts:
+            row.content = content
+            self.shelf.save_outgoing(row)
+        else:
+            self._receipts[topic] = self.say(talk, content, quiet=True)
 
     def plan(self, talk: R.Conversation, plan: R.Plan, *, quiet: bool = False) -> bytes:
         """Queue a change of the group; the id of its commit."""

@@ -50,11 +50,14 @@ class Evidence:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self.keeps = True  # False: nothing is kept, since this client keeps no events to prove either
         self._indices: dict[bytes, _Index] = {}
 
     # -- keeping -------------------------------------------------------------------------------------------------------
     def keep(self, talk: R.Conversation, msg: Msg, opened: Opened, seq: int) -> None:
         """Keep what proves a message of somebody else that was told as event ``seq``."""
+        if not self.keeps:
+            return
         index = self._index(talk)
         version = self._keep_list(index, talk.topic, msg.account)
         row = R.Evidence(

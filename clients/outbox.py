@@ -14,14 +14,15 @@ Rule 3.  A row of a conversation lives until its echo comes back through the log
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from clients import records as R
 from clients.commits import Commits, Moot
 from clients.events import Failed, Stored
 from clients.groups import NEXT, NOW
+from clients.lanes import Lane
 from clients.records import Status, Work
 from clients.shelf import Shelf
 from protocol.codec import decode_struct
@@ -34,18 +35,6 @@ from protocol.position import authenticated_data
 WINDOW: Final = 64  # rows of a lane in flight: a few round trips' worth at any rate a person or bot writes
 SPACING_JITTER_MS: Final = 250
 Reply = Callable[[Ok | Err | None], None]  # None: the connection went before an answer came
-
-
-@dataclass(slots=True)
-class Lane:
-    """What waits and flies in one topic."""
-
-    topic: bytes
-    rows: list[R.Outgoing] = field(default_factory=list)
-    flying: dict[bytes, R.Outgoing] = field(default_factory=dict)
-    draining: bool = False  # wait for all answers, then start over
-    not_before_ms: int = 0
-    need: tuple[int, int] = (0, 0)  # (group, fence) to have read before sealing again
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +58,7 @@ class Outbox:
         self.waiting: Callable[[bytes], None] = lambda topic: None  # somebody else's founding was first
         self.founded: Callable[[bytes], None] = lambda topic: None  # our founding commit is stored
         for row in shelf.outgoing.values():
-            self._line_up(row)
+            self.lane(row.topic).add(row)
 
     def lane(self, topic: bytes) -> Lane:
         """The lane of a topic."""
@@ -87,13 +76,18 @@ class Outbox:
     def queue(self, row: R.Outgoing) -> None:
         """Take a row; it is sent when its turn comes and its write is durable."""
         self._shelf.save_outgoing(row)
-        self._line_up(row)
+        self.lane(row.topic).add(row)
         self.pump(row.topic)
 
-    def _line_up(self, row: R.Outgoing) -> None:
-        """At the end; a reset before everything, since nothing else is taken until it is stored."""
-        rows = self.lane(row.topic).rows
-        rows.insert(0 if row.plan is not None and row.plan.reset else len(rows), row)
+    def load(self, rows: Iterable[R.Outgoing]) -> None:
+        """Take up rows that were written before."""
+        topics = set()
+        for row in rows:
+            self.lane(row.topic).add(row)
+            topics.add(row.topic)
+        for topic in topics:
+            self.lane(topic).sort()
+            self.pump(topic)
 
     def connected(self, transmit: Callable[[Pub, tuple[R.Blob, ...], Reply], None]) -> None:
         """A login succeeded: everything unanswered goes again."""
@@ -107,6 +101,7 @@ class Outbox:
         for lane in self._lanes.values():
             lane.flying.clear()
             lane.draining = False
+            lane.rewind()
 
     # -- out -----------------------------------------------------------------------------------------------------------
     def pump(self, topic: bytes) -> None:
@@ -114,24 +109,17 @@ class Outbox:
         lane, now = self.lane(topic), self._shelf.clock_ms()
         if self.transmit is None or (lane.draining and lane.flying):
             return
-        lane.draining = False
+        if lane.draining:
+            lane.draining = False
+            lane.rewind()
         if now < lane.not_before_ms:
             self.alarm(topic, lane.not_before_ms)
             return
-        before: R.Outgoing | None = None  # nearest earlier row that is neither OK'd nor given up
-        for row in list(lane.rows):
-            if row.stored_offset is not None:
-                if row.work == Work.COMMIT:
-                    return  # what follows is sealed after the echo
-                continue
-            if row.id not in lane.flying:
-                if len(lane.flying) >= WINDOW or not self._seal(lane, row):
-                    return
-                if row in lane.rows:
-                    self._send(lane, row, before)
-            before = row if row in lane.rows else before
-            if row in lane.rows and row.work == Work.COMMIT:
+        while (row := lane.peek()) is not None:
+            if len(lane.flying) >= WINDOW or not self._seal(lane, row):
                 return
+            if row in lane:
+                self._send(lane, row, lane.sent(row))
 
     def _seal(self, lane: Lane, row: R.Outgoing) -> bool:
         """Make the row's bytes if it has none. False: it cannot be sealed yet."""
@@ -181,7 +169,6 @@ class Outbox:
             0, row.topic, row.id, None if before is None else before.id, row.flags, epoch, row.expect, row.ttl,
             row.header, row.body or b"", bundle, row.token,
         )  # fmt: skip
-        lane.flying[row.id] = row
         transmit = self.transmit
 
         def go() -> None:
@@ -203,9 +190,10 @@ class Outbox:
     def _stored(self, lane: Lane, row: R.Outgoing, offset: int) -> None:
         if row.work == Work.BOX:
             self._drop(lane, row)
-        elif row in lane.rows and row.stored_offset is None:
+        elif row in lane and row.stored_offset is None:
             row.stored_offset = offset
-            self._shelf.save_outgoing(row)
+            if not row.quiet or row.work != Work.MESSAGE:  # of others it need not be known: a restart asks again
+                self._shelf.save_outgoing(row)
             self._tell_stored(row, offset)
             if row.plan is not None and row.plan.create_kind:
                 self.founded(lane.topic)
@@ -280,9 +268,7 @@ class Outbox:
             self._shelf.journal.tell(Failed(topic=row.topic, id=row.id, code=code, text=text))
 
     def _drop(self, lane: Lane, row: R.Outgoing) -> None:
-        if row in lane.rows:
-            lane.rows.remove(row)
-        lane.flying.pop(row.id, None)
+        lane.remove(row)
         self._shelf.drop_outgoing(row)
 
     def fail_all(
@@ -294,7 +280,7 @@ class Outbox:
         stored (the dedupe comes before access), and only a refusal makes it a failure.
         """
         lane = self.lane(topic)
-        for row in list(lane.rows):
+        for row in lane.rows:
             if row.stored_offset is not None:
                 self._drop(lane, row)
             elif row.work != Work.LEAVE and row.body is None:
@@ -307,7 +293,7 @@ class Outbox:
         lane = self._lanes.get(topic)
         if lane is None or msg.device != self._shelf.device.public:
             return None
-        row = next((row for row in lane.rows if row.id == msg.id), None)
+        row = lane.get(msg.id)
         if row is None:
             return None
         digest = hashlib.sha256(msg.body).digest()
@@ -321,16 +307,19 @@ class Outbox:
 
     def restored(self, topic: bytes, base: int) -> None:
         """What was stored beyond ``base`` is lost: its outcome is unknown again, and it is sent once more."""
-        for row in self.lane(topic).rows:
+        lane = self.lane(topic)
+        for row in lane.rows:
             if row.stored_offset is not None and row.stored_offset > base:
                 row.stored_offset = None
                 self._shelf.save_outgoing(row)
+        lane.draining = bool(lane.flying)  # what flies was said later: it goes again behind what was lost
+        lane.rewind()
         self.pump(topic)
 
     def passed(self, topic: bytes, offset: int) -> None:
         """The log up to ``offset`` will not come (GAP): rows stored in there have no echo."""
         lane = self.lane(topic)
-        for row in list(lane.rows):
+        for row in lane.rows:
             if row.stored_offset is not None and row.stored_offset <= offset:
                 self._drop(lane, row)
         self.pump(topic)

@@ -18,9 +18,10 @@ import hmac
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,10 @@ CREATE TABLE records (place TEXT, name BLOB, value BLOB, PRIMARY KEY (place, nam
 CREATE TABLE events (seq INTEGER PRIMARY KEY, topic BLOB, value BLOB);
 CREATE INDEX events_by_topic ON events (topic, seq);
 """
+
+
+_PIECES: Final = (64, 16, 4, 1)  # rows of one statement: few different texts, which SQLite keeps prepared
+_encrypt: Final = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt
 
 
 class VaultError(ChappeError):
@@ -242,19 +247,31 @@ class Vault:
         """Called first in the transaction; what it raises undoes it. For vaults that several processes write."""
 
     def _write(
-        self, records: Iterable[tuple[tuple[str, bytes], bytes | None]], events: Iterable[tuple[int, bytes, bytes]]
+        self, records: Collection[tuple[tuple[str, bytes], bytes | None]], events: Sequence[tuple[int, bytes, bytes]]
     ) -> None:
-        for (place, name), value in records:
-            tag = self._name(place, name)
-            if value is None:
-                self._db.execute("DELETE FROM records WHERE place = ? AND name = ?", (place, tag))
-            else:
-                sealed = self._seal(self._seal_key, value, place.encode() + tag)
-                self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (place, tag, sealed))
-        for seq, topic, value in events:
-            tag = self._name("events", topic)
-            sealed = self._seal(self._seal_key, value, _event_bound(seq, tag))
-            self._db.execute("INSERT INTO events VALUES (?, ?, ?)", (seq, tag, sealed))
+        kept = [(place, self._name(place, name), value) for (place, name), value in records if value is not None]
+        nonces = self._entropy(_NONCE * (len(kept) + len(events)))
+        rows = []
+        for number, (place, tag, value) in enumerate(kept):
+            nonce = nonces[_NONCE * number : _NONCE * (number + 1)]
+            rows.append((place, tag, nonce + _encrypt(value, place.encode() + tag, nonce, self._seal_key)))
+        self._execute("INSERT OR REPLACE INTO records VALUES {}", "(?, ?, ?)", ", ", rows)
+        gone = [(place, self._name(place, name)) for (place, name), value in records if value is None]
+        self._execute("DELETE FROM records WHERE {}", "(place = ? AND name = ?)", " OR ", gone)
+        told = []
+        for number, (seq, topic, value) in enumerate(events, len(kept)):
+            nonce, tag = nonces[_NONCE * number : _NONCE * (number + 1)], self._name("events", topic)
+            told.append((seq, tag, nonce + _encrypt(value, _event_bound(seq, tag), nonce, self._seal_key)))
+        self._execute("INSERT INTO events VALUES {}", "(?, ?, ?)", ", ", told)
+
+    def _execute(self, text: str, one: str, between: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """One statement for many rows: after each the thread must get the interpreter back from whoever computes."""
+        place = 0
+        for size in _PIECES:
+            while len(rows) - place >= size:
+                values = list(chain.from_iterable(rows[place : place + size]))
+                self._db.execute(text.format(between.join([one] * size)), values)
+                place += size
 
     def close(self) -> None:
         """Close the file and release the lock."""

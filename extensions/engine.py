@@ -37,26 +37,25 @@ class WorkerEngine(Engine):
         entropy: Entropy,
     ) -> None:  # fmt: skip
         super().__init__(vault, publish, clock_ms, entropy)
+        self.receiver.evidence.keeps = False
         self.inbox.first_joined = _take_it  # whoever comes is served, and nobody is made a contact
 
     # -- slots ---------------------------------------------------------------------------------------------------------
     def load(self, slots: Collection[int]) -> None:
         """Take up what waits in slots that are ours from now on. Reads the database."""
-        shelf = self.shelf
+        shelf, rows = self.shelf, list[R.Outgoing]()
         for slot in slots:
             for row in shelf.rows(R.OUTBOX, slot, R.Outgoing):
                 shelf.settle(R.OUTBOX, row.number, slot)
                 shelf.outgoing[row.number] = row
-                self.outbox.lane(row.topic).rows.append(row)
+                rows.append(row)
             for welcome in shelf.rows(R.WELCOMES, slot, R.PendingWelcome):
                 shelf.settle(R.WELCOMES, welcome.number, slot)
                 shelf.welcomes[welcome.number] = welcome
             for box in shelf.rows(R.BOXES, slot, R.PendingBox):
                 shelf.settle(R.BOXES, box.number, slot)
                 shelf.boxes[box.number] = box
-        for topic in {row.topic for row in shelf.outgoing.values()}:
-            self.outbox.lane(topic).rows.sort(key=lambda row: row.number)
-            self.outbox.pump(topic)
+        self.outbox.load(rows)
         self.inbox.work_waits()
 
     def part(self, slots: Collection[int]) -> None:
@@ -64,9 +63,7 @@ class WorkerEngine(Engine):
         gone = frozenset(slots)
         self.tids = {tid: topic for tid, topic in self.tids.items() if slot_of(topic) not in gone}
         for topic in {row.topic for row in self.shelf.outgoing.values() if slot_of(row.topic) in gone}:
-            lane = self.outbox.lane(topic)
-            lane.flying.clear()
-            lane.rows.clear()
+            self.outbox.lane(topic).clear()
 
     def token(self, topic: bytes) -> bytes | None:
         """The token of a topic's slot, as it travels; None: it is not ours."""

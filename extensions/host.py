@@ -36,7 +36,7 @@ from protocol import limits as L
 from protocol.errors import RemoteProtocolError
 from protocol.frames import GROUP_SHARED, GROUP_SINGLE
 from protocol.ids import Entropy
-from protocol.messages import compose, parse
+from protocol.messages import Body, compose, parse
 
 DATABASE: Final = "worker.db"
 KEY: Final = "worker.key"
@@ -91,11 +91,12 @@ class Process:
         self._wrote.set()
         self._wrote = trio.Event()
 
-    def _wanted(self, event: Received) -> bool:
+    def _wanted(self, event: Received) -> Body | None:
         try:
-            return self.worker.consumed(parse(event.content).body)
+            body = parse(event.content).body
         except RemoteProtocolError:
-            return False
+            return None
+        return body if isinstance(body, Body) and self.worker.consumed(body) else None
 
     def _granted(self, slots: Collection[int]) -> None:
         self.items.load(slots)

@@ -19,6 +19,7 @@ from extensions.rows import DEAD, ITEMS, Dead, Item, Order
 from extensions.shelf import WorkerShelf
 from extensions.store import place_of
 from protocol.ids import slot_of
+from protocol.messages import Body, parse
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class Waiting:
     ts: int
     attempts: int
     item: Item | None
+    body: Body | None = None  # parsed already
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Items:
     """What waits in the slots of this process. ``ready`` hears, after the commit, of each that may run."""
 
     def __init__(
-        self, shelf: WorkerShelf, wanted: Callable[[Received], bool], ready: Callable[[Waiting], None]
+        self, shelf: WorkerShelf, wanted: Callable[[Received], Body | None], ready: Callable[[Waiting], None]
     ) -> None:  # fmt: skip
         self._shelf = shelf
         self._wanted = wanted
@@ -69,7 +71,8 @@ class Items:
     def heard(self, event: Received) -> None:
         """A message came; it becomes an item if somebody wants it."""
         shelf = self._shelf
-        if event.mine or event.account == shelf.account or not self._wanted(event):
+        body = None if event.mine or event.account == shelf.account else self._wanted(event)
+        if body is None:
             return
         item = Item(
             shelf.next_number(), event.topic, event.offset, event.id, event.account, event.device, event.ts,
@@ -77,6 +80,7 @@ class Items:
         )  # fmt: skip
         self._put(item)
         waiting = self._add(item)
+        waiting.body = None if waiting.item is None else body
         shelf.journal.after(lambda: self._begin(waiting))
 
     def load(self, slots: Collection[int]) -> None:
@@ -123,6 +127,10 @@ class Items:
         if value is None:
             raise LookupError(f"job {waiting.number} is not in the database any more")
         return msgspec.msgpack.decode(value, type=Item)
+
+    def body(self, waiting: Waiting, item: Item) -> object:
+        """What an item says."""
+        return parse(item.content).body if waiting.body is None else waiting.body
 
     def done(self, item: Item) -> None:
         """It was dealt with: noted in the present transaction."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,8 @@ from extensions.worker import Worker
 
 DEFAULT_URL: Final = "ws://127.0.0.1:8790/ws"
 DEFAULT_DATA: Final = "~/.local/share/chappe/workers"
+SWITCH_INTERVAL_S: Final = 0.0005  # a transaction's thread must not wait 5 ms for its turn after each statement
+COLLECTOR: Final = (50_000, 20, 100)  # cycles are rare here; looking for them among jobs is not free
 EXIT_REFUSED: Final = 2  # it did not start, or may not go on, for a reason that the operator can change
 
 
@@ -57,6 +60,7 @@ def run_worker(
 ) -> int:  # fmt: skip
     """Run a worker until a signal ends it, or (``beside``) standard input does; the exit code."""
     set_up_log()
+    prepare_process()
     try:
         with open_database(worker, data, key_file=key_file) as vault:
             trio.run(_run, worker, url, vault, beside)
@@ -66,6 +70,12 @@ def run_worker(
     except KeyboardInterrupt:
         return 130  # a second Ctrl-C: the shell's code for it
     return 0
+
+
+def prepare_process() -> None:
+    """Settings of the whole process."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(*COLLECTOR)
 
 
 async def _run(worker: Worker, url: str, vault: WorkerVault, beside: bool) -> None:

@@ -23,7 +23,7 @@ from extensions.jobs import Batch, Effects, Job
 from extensions.rows import Item
 from extensions.worker import Taker, Worker
 from protocol.ids import slot_of
-from protocol.messages import Body, parse
+from protocol.messages import Body
 
 _OWN = ("extensions.", "clients.")
 
@@ -119,7 +119,7 @@ class Runner:
             item = self.items.read(waiting)
             if not await self._may_begin(item):
                 return False
-            body = parse(item.content).body
+            body = self.items.body(waiting, item)
             handler = self._worker.handlers.get(type(body)) if isinstance(body, Body) else None
             if handler is None or self._is_moot(item):
                 self.items.done(item)  # written by a version that consumed it; or nobody is there any more
@@ -208,7 +208,8 @@ class Runner:
         return [waiting for waiting in taken if self.items.is_ours(waiting)]
 
     async def _take(self, take: Taker, taken: list[Waiting]) -> Exception | None:
-        items = [self.items.read(waiting) for waiting in taken if self.items.is_ours(waiting)]
+        read = [(waiting, self.items.read(waiting)) for waiting in taken if self.items.is_ours(waiting)]
+        items = [item for _, item in read]
         effects = Effects(self._engine, self._engine.shelf, self.items)
 
         async def flush() -> None:
@@ -216,7 +217,7 @@ class Runner:
                 raise Fenced("the slots of this batch are another process's by now")
             await self._engine.shelf.journal.flushed()
 
-        bodies = [(item, parse(item.content).body) for item in items]
+        bodies = [(item, self.items.body(waiting, item)) for waiting, item in read]
         jobs = [Job(item, body, effects) for item, body in bodies if isinstance(body, Body)]
         batch = Batch(jobs, effects, flush)
         error = await self._attempt(take.__name__, take(batch), Effects(self._engine, self._engine.shelf, self.items))

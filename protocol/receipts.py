@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -236,12 +237,17 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> bytes:
     return encode_struct(_Signed(body, key.sign(_CHECKPOINT, body)))
 
 
-def open_checkpoint(signed: bytes, signer: bytes, ledger: str) -> Checkpoint:
-    """Check a checkpoint of one log. Raises ReceiptError, or RemoteProtocolError if it is none."""
+@lru_cache(maxsize=64)  # receipts of one commit carry one checkpoint, and those that are known are compared with each
+def _opened(signed: bytes, signer: bytes) -> Checkpoint:
     outer = decode_struct(signed, _Signed)
     if not verify(signer, _CHECKPOINT, outer.body, outer.signature):
         raise ReceiptError("the signature of the checkpoint does not verify: another worker, or changed on the way")
-    checkpoint = decode_struct(outer.body, Checkpoint)
+    return decode_struct(outer.body, Checkpoint)
+
+
+def open_checkpoint(signed: bytes, signer: bytes, ledger: str) -> Checkpoint:
+    """Check a checkpoint of one log. Raises ReceiptError, or RemoteProtocolError if it is none."""
+    checkpoint = _opened(signed, signer)
     if checkpoint.ledger != ledger:
         raise ReceiptError(f"this checkpoint is of the log {checkpoint.ledger!r}, not of {ledger!r}")
     return checkpoint

@@ -148,8 +148,7 @@ class Books:
 
     def held_for(self, ledger: str, credit: bytes) -> list[Held]:
         """Open pendings for an account, the earliest first."""
-        found = [held for held in self._state.pendings.values() if held.credit == credit and held.ledger == ledger]
-        return sorted(found, key=lambda held: held.sequence)
+        return self._state.waiting_for(ledger, credit)
 
     def held(self, id_: bytes) -> Held | None:
         """An open pending."""

@@ -74,7 +74,9 @@ class Desk:
         asked = [(job, self._asked(job)) for job in batch.jobs]
         progress = await self._patiently(lambda: self._books.cursors({note_topic(a.topic) for _, a in asked}))
         fresh = [(job, a) for job, a in asked if a.number > _decode(progress.get(note_topic(a.topic)))]
-        intents = [found for job, a in fresh if (found := self._read(job, a)) is not None]
+        # In a thread: it is mostly the signatures of payers, for which the interpreter is not needed.
+        read_ = await trio.to_thread.run_sync(lambda: [self._read(job, a) for job, a in fresh])
+        intents = [intent for intent in read_ if intent is not None]
         for round_ in rounds(intents):
             await self._settle(round_)
         for job, a in fresh:

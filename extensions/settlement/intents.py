@@ -53,11 +53,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """Money is to be moved. ``request``: what it pays; ``mismatch``: it names one and shows another."""
+    """Money is to be moved. ``genuine``: the device that it names signed the bytes that came. ``request``: what it
+    pays; ``mismatch``: it names one and shows another."""
 
     asked: Asked
     authorization: Authorization
     signed: Signed
+    genuine: bool
     request: P.Request | None = None
     mismatch: bool = False
 
@@ -116,11 +118,11 @@ def _payment(asked: Asked, body: P.Authorize | P.Refund) -> Intent:
         return Refusal(asked, authorization.id, PayCode.NOT_IN_WALLET)
     if isinstance(body, P.Refund) != bool(authorization.original):
         return Refusal(asked, authorization.id, PayCode.MALFORMED)
-    request = None
+    genuine = is_signed(signed)
     if isinstance(body, P.Authorize) and authorization.request:
         request = _request(authorization.payee, body.id, body.body, authorization.request)
-        return Payment(asked, authorization, signed, request, request is None)
-    return Payment(asked, authorization, signed)
+        return Payment(asked, authorization, signed, genuine, request, request is None)
+    return Payment(asked, authorization, signed, genuine)
 
 
 def _request(payee: bytes, id_: bytes, body: bytes, wanted: bytes) -> P.Request | None:
@@ -141,8 +143,8 @@ def _cancelling(asked: Asked, body: P.Cancel) -> Intent:
 
 
 def device_refusal(payment: Payment, devices: DeviceList | None, now_ms: int) -> PayCode:
-    """Whether a device of the payer signed it, as of now. The signature is over the bytes that came."""
+    """Whether a device of the payer signed it, as of now."""
     listed = devices is not None and not is_expired(devices, now_ms) and devices.account == payment.authorization.payer
     if devices is None or not listed or devices.device(payment.signed.device) is None:
         return PayCode.DEVICE_UNKNOWN
-    return PayCode.OK if is_signed(payment.signed) else PayCode.SIGNATURE_BAD
+    return PayCode.OK if payment.genuine else PayCode.SIGNATURE_BAD

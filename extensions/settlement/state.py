@@ -96,7 +96,7 @@ def ends(record: ops.Record) -> bytes | None:
 class State:
     """All accounts, ledgers and open pendings."""
 
-    __slots__ = ("_expiries", "accounts", "ledgers", "pendings", "sequence", "time_ms")
+    __slots__ = ("_expiries", "_waiting", "accounts", "ledgers", "pendings", "sequence", "time_ms")
 
     def __init__(self) -> None:
         self.accounts: dict[Key, Account] = {}
@@ -105,6 +105,7 @@ class State:
         self.sequence = 0  # of the last record
         self.time_ms = 0
         self._expiries: list[tuple[int, int, bytes]] = []  # heap; those ended early stay until their time
+        self._waiting: dict[Key, dict[bytes, Held]] = {}  # open pendings by whom they are for, in the order of making
 
     def peek(self, key: Key) -> Account | None:
         """An account to read."""
@@ -132,10 +133,27 @@ class State:
                 look += (2 * place + 1, 2 * place + 2)
         return [self.pendings[id_] for _, _, id_ in sorted(found) if id_ in self.pendings]
 
+    def waiting_for(self, ledger: str, credit: bytes) -> list[Held]:
+        """Open pendings for an account, the earliest first."""
+        return list(self._waiting.get((ledger, credit), {}).values())
+
     def restore(self, held: Iterable[Held]) -> None:
         """Put back pendings that a snapshot kept."""
-        self.pendings.update((pending.id, pending) for pending in held)
+        for pending in sorted(held, key=lambda pending: pending.sequence):
+            self._hold(pending)
         self._heapify()
+
+    def _hold(self, pending: Held) -> None:
+        self.pendings[pending.id] = pending
+        self._waiting.setdefault((pending.ledger, pending.credit), {})[pending.id] = pending
+
+    def _release(self, id_: bytes) -> None:
+        pending = self.pendings.pop(id_, None)
+        if pending is not None:
+            key = (pending.ledger, pending.credit)
+            del self._waiting[key][id_]
+            if not self._waiting[key]:
+                del self._waiting[key]
 
     def merge(self, overlay: Overlay) -> None:
         """Make a batch's outcome the truth; it must have been decided on this state as it is."""
@@ -144,9 +162,9 @@ class State:
         self.sequence, self.time_ms = overlay.sequence, overlay.time_ms
         for id_, pending in overlay.pendings.items():
             if pending is None:
-                self.pendings.pop(id_, None)
+                self._release(id_)
             else:
-                self.pendings[id_] = pending
+                self._hold(pending)
                 heapq.heappush(self._expiries, (pending.expires_ms, pending.sequence, id_))
         while self._expiries and self._expiries[0][2] not in self.pendings:
             heapq.heappop(self._expiries)

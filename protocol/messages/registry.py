@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Final, TypeVar
 
 import msgspec
@@ -39,6 +40,7 @@ def register(type_name: str, version: int = 1) -> Callable[[type[B]], type[B]]:
         if (type_name, version) in REGISTRY:
             raise ValueError(f"{type_name} version {version} is registered already")
         REGISTRY[type_name, version] = body
+        _parse.cache_clear()
         body.TYPE, body.VERSION = type_name, version
         return body
 
@@ -86,6 +88,11 @@ def is_chat(type_name: str) -> bool:
 
 def parse(data: bytes) -> Message:
     """Decode a content and its body. Raises ``RemoteProtocolError`` (not fatal) if either is malformed."""
+    return _parse(data)
+
+
+@lru_cache(maxsize=8)  # each layer that a message passes parses it: the receiver, who wants it, who keeps it
+def _parse(data: bytes) -> Message:
     content = decode_content(data)
     body = REGISTRY.get((content.t, content.v))
     if body is None:

@@ -371,7 +371,7 @@ async def test_an_own_commit_behind_a_gap_locks(autojump_clock: MockClock) -> No
         (anna, _), talk = await group_of(world, "anna", "ben")
         lane, record = anna.engine.outbox.lane(talk.topic), talk.record
         row = R.Outgoing(77, talk.topic, anna.engine.shelf.new_id(), Work.COMMIT, int(Flag.COMMIT), plan=R.Plan())
-        lane.rows.append(row)
+        lane.add(row)
         anna.engine.outbox._stored(lane, row, record.cursor)
         assert record.status is Status.LOCKED
         assert lane.rows == []

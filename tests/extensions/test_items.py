@@ -12,9 +12,11 @@ from extensions.items import Items, Waiting
 from extensions.rows import DEAD, ITEMS, Order
 from extensions.shelf import WorkerShelf
 from extensions.store import WorkerVault
+from protocol.messages.chat import Text
 from tests.support.workers import database
 
 K = b"k" * 32
+BODY = Text(text="x")
 
 
 def topic(slot: int) -> bytes:
@@ -34,7 +36,7 @@ def make(vault: WorkerVault) -> tuple[Items, WorkerShelf, list[Waiting]]:
     shelf = WorkerShelf(vault, lambda told: None, lambda: 1000, os.urandom)
     shelf.begin_block(1 << 32)
     ready: list[Waiting] = []
-    return Items(shelf, lambda event: event.offset < 100, ready.append), shelf, ready
+    return Items(shelf, lambda event: BODY if event.offset < 100 else None, ready.append), shelf, ready
 
 
 async def test_a_job_is_ready_when_it_is_durable(tmp_path: Path) -> None:

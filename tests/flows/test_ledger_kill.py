@@ -18,7 +18,7 @@ from tests.support.ledger_kill import LOG, line_of, start, transfers
 
 
 def test_books_that_are_killed_lose_nothing_and_double_nothing() -> None:
-    rounds = 60 if LONG else 5
+    rounds = 1000 if LONG else 5
     tally = ledger_kill.run(rounds, int(os.environ.get("CHAPPE_LEDGER_SEED", "3")))
     assert tally.rounds == rounds
     assert tally.inside > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from clients.client import Client
+from clients.client import Client, now_ms
 from clients.connection import Refusal
 from clients.directory import CannotAdd
 from clients.wallet import Wallet
@@ -97,11 +97,11 @@ def free(wallet: Wallet, ledger: str = "EUR") -> int:
     return 0 if wallet.book.home is None else wallet.home.accounts.get(ledger, (0, 0, 0, 0))[1]
 
 
-async def start_bank(stage: Stage) -> Bank:
+async def start_bank(stage: Stage, clock_ms: Callable[[], int] = now_ms) -> Bank:
     """Start the worker; a currency is open when it is ready."""
     worker = make_worker()
     settlement = worker.take.__self__  # type: ignore[union-attr]
-    running = await stage.start(worker)
+    running = await stage.start(worker, clock_ms=clock_ms)
     await until(lambda: settlement.books is not None, "the books")
     bank = Bank(stage, running, settlement)
     assert (await bank.order("open", "EUR", exponent=2)).code in (0, 31)
@@ -109,10 +109,12 @@ async def start_bank(stage: Stage) -> Bank:
 
 
 @asynccontextmanager
-async def open_bank(home: Path, relay: TestRelay | None = None) -> AsyncIterator[Bank]:
+async def open_bank(
+    home: Path, relay: TestRelay | None = None, clock_ms: Callable[[], int] = now_ms
+) -> AsyncIterator[Bank]:
     """A relay, the worker, and nobody else yet."""
     async with open_stage(home, relay) as stage:
-        yield await start_bank(stage)
+        yield await start_bank(stage, clock_ms)
 
 
 __all__ = ["FILE", "Bank", "free", "open_bank", "open_ledger", "start_bank"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -14,24 +13,24 @@ from typing import Any
 
 import trio
 
-from clients.client import Client
-from extensions.settlement import operations as ops
+from clients.client import now_ms
 from extensions.settlement.books import open_books
-from protocol.ids import pair_topic
-from protocol.messages import pay as P
 from protocol.messages.pay import State
 from storage.ledger import open_ledger
 from storage.sqlite import unix_ms
 from tests.bench import ledger as ledger_bench
+from tests.bench import payments as payments_bench
 from tests.support import ledger_kill
 from tests.support import settlement_cases as cases
-from tests.support.money import fields, sign
+from tests.support import settlement_trouble as trouble
+from tests.support.ledger_random import compare, owner
 from tests.support.proof import ROOT, check
-from tests.support.settlement import open_bank
+from tests.support.settlement import Bank, open_bank
 from tests.support.spine.talks import open_person, open_relay_process
-from tests.support.workers import until
 from tests.support.workers_proof import find
 
+GOAL_PER_S = 2000
+RESTART_S = 5.0
 CHAPPE = str(Path(sys.executable).with_name("chappe"))
 
 
@@ -45,16 +44,22 @@ async def bad_input(seed: int) -> dict[str, Any]:
             found |= await cases.replays(bank, alice, bob)
             found |= await cases.requests(bank, alice, bob, carol)
             found |= await cases.refunds(alice, bob)
-            check(bank.sum() == 15_000, f"the sum is {bank.sum()}, and was 15000")
-            problems = await bank.audit()
-            check(not problems, f"the audit says {problems}")
-            return {"cases": len(found), "sum": bank.sum(), "problems": 0}
+            return {"cases": len(found), **await _sound(bank, 15_000)}
+
+
+async def oracle(seed: int, operations: int) -> dict[str, Any]:
+    """Random operations, asked of the ledger and of an oracle written from the document: same codes, same balances."""
+    size = min(operations, 10_000)
+    codes: set[str] = set()
+    for number in range(max(1, operations // size)):
+        codes |= (await trio.to_thread.run_sync(compare, seed + number, size)).keys()
+    return {"operations": max(1, operations // size) * size, "codes seen": len(codes)}
 
 
 async def kills(seed: int, rounds: int = 200) -> dict[str, Any]:
     """The process that writes the books is killed with signal 9, again and again; see ``ledger_kill``."""
     outcome = await trio.to_thread.run_sync(ledger_kill.run, rounds, seed)
-    return {"rounds": rounds, "outcome": str(outcome)}
+    return {"outcome": outcome.line()}
 
 
 async def c8_killed_payer(seed: int) -> dict[str, Any]:
@@ -111,63 +116,60 @@ async def ledger(*words: str, workers: Path) -> int:
 
 
 # -- speed -------------------------------------------------------------------------------------------------------------
-async def throughput(seed: int, transfers: int = 2000) -> dict[str, Any]:
-    """The books alone (naive, batches, hot), then end to end: signed, encrypted, through the relay."""
-    figures: dict[str, Any] = {}
+async def throughput(seed: int) -> dict[str, Any]:
+    """The books alone, the best of three runs each: one transaction each, batches, one hot account."""
+    many = 20_000
+    sizes = {"1": (1, 500, False), "100": (100, many, False), "1000": (1000, many, False), "hot": (1000, many, True)}
+    best = dict.fromkeys(sizes, 0.0)
     with TemporaryDirectory(prefix="chappe-prove-") as temporary:
         folder, load = Path(temporary), ledger_bench.Load()
-        figures["bare table /s"] = round(await trio.to_thread.run_sync(ledger_bench.naive, folder, 500))
+        bare = await trio.to_thread.run_sync(ledger_bench.naive, folder, 500)
         async with (
-            open_ledger(folder / "ledger.db", clock_ms=unix_ms) as books_file,
-            open_books(books_file, ledger_bench.LOG) as books,
+            open_ledger(folder / "ledger.db", clock_ms=unix_ms) as file,
+            open_books(file, ledger_bench.LOG) as books,
         ):
             await ledger_bench.found(books)
-            for name, size, hot in (("1", 1, False), ("100", 100, False), ("1000", 1000, False), ("hot", 1000, True)):
-                count = 500 if size == 1 else 20_000
-                figures[f"books {name} /s"] = round(await ledger_bench.measure(books, load.batches(count, size, hot)))
-    figures |= await end_to_end(transfers)
-    return figures
+            for _ in range(3):
+                for name, (size, count, hot) in sizes.items():
+                    speed = await ledger_bench.measure(books, load.batches(count, size, hot))
+                    best[name] = max(best[name], speed)
+    times = {name: best[name] / best["1"] for name in ("100", "1000")} | {"hot": best["hot"] / best["1000"]}
+    goals = {"100": 25.0, "1000": 40.0, "hot": ledger_bench.HOT_GOAL}
+    missed = [f"{name}: {times[name]:.2f} of {goal}" for name, goal in goals.items() if times[name] < goal]
+    check(all(times[name] > goal / 2 for name, goal in goals.items()), f"far below the goals: {missed}")
+    return {
+        "a transaction each /s": round(best["1"]), "batches of 100": f"{best['100']:.0f} ({times['100']:.0f} ×)",
+        "batches of 1,000": f"{best['1000']:.0f} ({times['1000']:.0f} ×)",
+        "one hot account": f"{best['hot']:.0f} ({times['hot']:.2f} × uniform)", "a bare table": round(bare),
+        "goals of 25, 40 and 0.9 ×": "met" if not missed else f"missed: {', '.join(missed)}",
+    }  # fmt: skip
 
 
-async def end_to_end(transfers: int) -> dict[str, Any]:
-    """Payers, relay and worker in one process: what one core does of all of it together."""
-    payers = 8
-    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
-        async with open_bank(Path(temporary)) as bank:
-            payee = await bank.person("payee")
-            people = [await bank.person(f"p{n}", 1_000_000) for n in range(payers)]
-            share = transfers // payers
-            ready = [[_authorize(one, payee.account) for _ in range(share)] for one in people]
-            before, began = bank.books.sequence, time.perf_counter()
-            for one, bodies in zip(people, ready, strict=True):
-                bank.stage.nursery.start_soon(_send_all, one, bodies)
-            with trio.fail_after(300):
-                while bank.books.sequence < before + share * payers:  # noqa: ASYNC110 - the books have no event for it
-                    await trio.sleep(0.01)
-                settled_s = time.perf_counter() - began
-                await until(lambda: not bank.running.process.engine.shelf.outgoing, "the answers")
-            said_s = time.perf_counter() - began
-            check(not await bank.audit(), "the audit found something")
-            return {
-                "transfers": share * payers, "settled /s, one core for all": round(share * payers / settled_s),
-                "answered /s": round(share * payers / said_s),
-            }  # fmt: skip
+async def end_to_end(seed: int, transfers: int = 4800) -> dict[str, Any]:
+    """Signed, sealed, through the relay, settled, answered: the service alone, a burst three times as long, and live.
 
-
-def _authorize(client: Client, payee: bytes) -> P.Authorize:
-    return P.Authorize(signed=sign(fields(client, payee, 1), client.engine.shelf.device))
-
-
-async def _send_all(client: Client, bodies: list[P.Authorize]) -> None:
-    topic = pair_topic(client.account, client.wallet.home.worker)
-    for number, body in enumerate(bodies):
-        client.wallet.book.say(topic, body)
-        if number % 64 == 63:
-            await client.engine.shelf.journal.flushed()
+    The processor's time per payment is the figure: the wall clock tells who else uses the machine.
+    """
+    short = await payments_bench.measure(transfers // 3, live=False)
+    long = await payments_bench.measure(transfers, live=False)
+    live = await payments_bench.measure(transfers // 3, live=True)
+    cost = {name: run["worker cpu ms"] for name, run in (("short", short), ("long", long))}
+    check(cost["long"] < 1.5 * cost["short"], f"a payment costs more in a longer burst: {cost}")
+    parts = ", ".join(f"{name} {ms}" for name, ms in long["parts"].items())
+    return {
+        "worker and relay alone, answered /s": f"{short['answered /s']} (of {short['transfers']} at once), "
+        f"{long['answered /s']} (of {long['transfers']})",
+        "with 16 payers on the same cores /s": live["answered /s"],
+        "cpu ms a payment": f"worker {long['worker cpu ms']} (main thread {long['of it main thread ms']}), relay "
+        f"{long['relay cpu ms']}, payers {live['payers cpu ms']}",
+        "goal of 2000 /s": "met" if long["answered /s"] >= GOAL_PER_S else "missed",
+        "the worker's main thread, ms a payment": parts,
+    }  # fmt: skip
 
 
 async def restart_1m(seed: int) -> dict[str, Any]:
-    """Books with a million records are open again within seconds."""
+    """Books with a million records, a snapshot and a tail are open again within seconds, and what an account takes."""
+    goal = ledger_bench.ROWS + ledger_bench.TAIL
     with TemporaryDirectory(prefix="chappe-prove-") as temporary:
         folder, load = Path(temporary), ledger_bench.Load()
         async with (
@@ -175,44 +177,61 @@ async def restart_1m(seed: int) -> dict[str, Any]:
             open_books(file, ledger_bench.LOG) as books,
         ):
             await ledger_bench.found(books)
-            while books.sequence < 1_000_000:
-                await ledger_bench.measure(books, load.batches(20_000, 1000))
+            while books.sequence < goal or (await file.head()).snapshot > books.sequence - ledger_bench.TAIL // 2:
+                await ledger_bench.measure(books, load.batches(5000, 1000))
+            before = {who: books.account("EUR", owner(who)) for who in range(0, ledger_bench.PEOPLE, 1000)}
         began = time.perf_counter()
         async with (
             open_ledger(folder / "ledger.db", clock_ms=unix_ms) as file,
             open_books(file, ledger_bench.LOG) as books,
         ):
-            seconds = time.perf_counter() - began
-            check(seconds < 10, f"a restart took {seconds:.1f} s")
-            return {"records": books.sequence, "s": round(seconds, 2)}
+            seconds, head = time.perf_counter() - began, await file.head()
+            tail = head.sequence - head.snapshot
+            check(head.snapshot > 0 and tail > 0, f"snapshot at {head.snapshot} of {head.sequence}: nothing to replay")
+            check(seconds < RESTART_S, f"a restart took {seconds:.1f} s")
+            for who, account in before.items():
+                check(books.account("EUR", owner(who)) == account, f"account {who} is another one after the restart")
+        return {
+            "records": head.sequence, "snapshot at": head.snapshot, "replayed": tail, "s": round(seconds, 2),
+            "bytes of memory an account": round(await trio.to_thread.run_sync(ledger_bench.account_bytes)),
+        }  # fmt: skip
 
 
-async def two_processes(seed: int) -> dict[str, Any]:
-    """Two processes on one file of books: only the later one writes; see ``ledger_kill.standoff``."""
+async def troubles(seed: int) -> dict[str, Any]:
+    """A revoked device, an account closed with an open pending, the clock going back: one outcome each."""
+    clock = trouble.Clock(now_ms)
     with TemporaryDirectory(prefix="chappe-prove-") as temporary:
-        file = Path(temporary) / "ledger.db"
-        async with (
-            open_ledger(file, clock_ms=unix_ms) as one,
-            open_books(one, ledger_bench.LOG) as first,
-            open_ledger(file, clock_ms=unix_ms) as two,
-        ):
-            await first.submit(ops.OpenLedger(b"l", "EUR", 2))
-            async with open_books(two, ledger_bench.LOG) as second:
-                await second.submit(ops.Open(b"a", b"a" * 32, "EUR"))
-                refused = ""
-                try:
-                    await first.submit(ops.Open(b"b", b"b" * 32, "EUR"))
-                except Exception as error:  # noqa: BLE001 - whatever it is, its name is shown
-                    refused = type(error).__name__
-                check(refused == "Fenced", f"the earlier process got {refused or 'through'}")
-                check(second.sequence == 2, f"{second.sequence} records instead of 2")
-                return {"earlier process": refused, "records": second.sequence}
+        home = Path(temporary)
+        async with open_bank(home, clock_ms=clock) as bank:
+            alice, bob = await bank.person("alice", 10_000), await bank.person("bob")
+            dora, emil = [await bank.person(name, wallet=False) for name in ("dora", "emil")]
+            found = await trouble.revoked_device(bank, home, alice, bob)
+            found |= await trouble.closed_account(bank, alice, dora)
+            found |= await trouble.clock_back(bank, clock, alice, bob, emil)
+            return {**found, **await _sound(bank, 10_000)}
 
 
-def main() -> None:
-    """End to end alone, for a profiler."""
-    print(json.dumps(trio.run(end_to_end, int(sys.argv[1]) if len(sys.argv) > 1 else 2000)))
+async def poison(seed: int, count: int = 1000) -> dict[str, Any]:
+    """One item at which the program raises, among a thousand at the desk."""
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
+        async with open_bank(Path(temporary)) as bank:
+            payers = [await bank.person(f"p{n}", 1000) for n in range(4)]
+            payee = await bank.person("payee")
+            found = await trouble.poison(bank, payers, payee, count)
+            return {**found, **await _sound(bank, 4000)}
 
 
-if __name__ == "__main__":
-    main()
+async def other_answer(seed: int) -> dict[str, Any]:
+    """A worker that answers for another payment: what the payer sees, and that nobody else suffers."""
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
+        async with open_bank(Path(temporary)) as bank:
+            alice, bob = await bank.person("alice", 1000), await bank.person("bob", 10)
+            found = await trouble.other_answer(bank, alice, bob)
+            return {**found, **await _sound(bank, 1010)}
+
+
+async def _sound(bank: Bank, money: int) -> dict[str, Any]:
+    check(bank.sum() == money, f"the sum is {bank.sum()}, and was {money}")
+    problems = await bank.audit()
+    check(not problems, f"the audit says {problems}")
+    return {"sum": bank.sum(), "problems": 0}

@@ -12,7 +12,7 @@ import msgspec
 import trio
 import trio.lowlevel
 
-from clients.client import Client, open_client
+from clients.client import Client, now_ms, open_client
 from clients.connection import Refusal
 from clients.events import Received, decode_event
 from clients.vault import Secret, Vault
@@ -135,7 +135,7 @@ class Stage:
         await client.wait_connected()
         return Asker(client)
 
-    async def start(self, worker: Worker, url: str = "") -> Running:
+    async def start(self, worker: Worker, url: str = "", clock_ms: Callable[[], int] = now_ms) -> Running:
         """Start a process of a worker; all share one database."""
         opened = open_database(worker, self.home / "worker")
         running = Running(opened.__enter__())
@@ -145,7 +145,8 @@ class Stage:
                 stack.push(opened)
                 try:
                     await serve(
-                        worker, url or self.relay.url, running.vault, running.stop, started=running.processes.append
+                        worker, url or self.relay.url, running.vault, running.stop, clock_ms=clock_ms,
+                        started=running.processes.append,
                     )  # fmt: skip
                 except Exception as error:  # noqa: BLE001 - kept for the test to look at
                     running.error = error

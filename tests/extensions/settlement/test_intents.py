@@ -19,7 +19,7 @@ from protocol.codec import encode_struct
 from protocol.identity import Device, DeviceList, SigningKey
 from protocol.ids import pair_topic
 from protocol.messages import pay as P
-from protocol.payments import Authorization, PayCode, request_hash, sign_authorization
+from protocol.payments import Authorization, PayCode, Signed, request_hash, sign_authorization
 
 WORKER, PAYER, PAYEE = b"w" * 32, b"p" * 32, b"q" * 32
 KEY = SigningKey(b"k" * 32)
@@ -97,5 +97,9 @@ def test_devices() -> None:
     assert device_refusal(payment, listed, 100) is PayCode.DEVICE_UNKNOWN
     revoked = msgspec.structs.replace(listed, devices=(), version=2)
     assert device_refusal(payment, revoked, 5) is PayCode.DEVICE_UNKNOWN
-    bad = Payment(ASKED, payment.authorization, msgspec.structs.replace(payment.signed, body=b"other"))
+    assert payment.genuine
+    outer = msgspec.msgpack.decode(signed(), type=Signed)
+    forged = msgspec.msgpack.encode(msgspec.structs.replace(outer, signature=bytes(64)))
+    bad = read(ASKED, P.Authorize(signed=forged))
+    assert isinstance(bad, Payment)
     assert device_refusal(bad, listed, 5) is PayCode.SIGNATURE_BAD

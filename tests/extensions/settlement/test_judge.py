@@ -32,7 +32,7 @@ OK = (Result(Code.OK, 9, 20, 5),)
 def payment(shown: P.Request | None = None, /, **changed: Any) -> Payment:
     good = Authorization(WORKER, PAYER, PAYEE, "EUR", 2, 5, b"i" * 16, DAY, DAY + 86_400_000)
     opened, signed = open_authorization(sign_authorization(msgspec.structs.replace(good, **changed), KEY))
-    return Payment(ASKED, opened, signed, shown)
+    return Payment(ASKED, opened, signed, True, shown)
 
 
 def request(**changed: Any) -> P.Request:
