@@ -12,7 +12,7 @@ from cyclopts import Parameter
 command = cyclopts.App(name="pay", help="Pay, ask and look at payments: what /wallet, /pay and the like do in a chat.")
 DEFAULT_URL = "ws://127.0.0.1:8790/ws"
 EXIT_REFUSED = 2
-VERBS = ("wallet", "pay", "request", "decline", "refund", "payments")
+VERBS = ("wallet", "pay", "request", "decline", "refund", "payments", "split", "packet", "claim")
 
 
 @command.default

@@ -23,6 +23,7 @@ from extensions.worker import Worker
 from protocol.messages import parse
 from protocol.messages.ext import Reply, Request
 from relay.testing import TestRelay, open_relay
+from storage.sqlite import unix_ms
 
 WAIT_S = 20.0
 Answer = Callable[[Job[Request]], Awaitable[None]]
@@ -126,6 +127,11 @@ class Stage:
     home: Path
     nursery: trio.Nursery
     stack: AsyncExitStack
+    ahead_ms: int = 0  # of the workers' clocks: time that passes when a test says so
+
+    def clock_ms(self) -> int:
+        """The workers' clock."""
+        return unix_ms() + self.ahead_ms
 
     async def person(self, name: str) -> Asker:
         """Somebody with a client."""
@@ -145,7 +151,8 @@ class Stage:
                 stack.push(opened)
                 try:
                     await serve(
-                        worker, url or self.relay.url, running.vault, running.stop, started=running.processes.append
+                        worker, url or self.relay.url, running.vault, running.stop, clock_ms=self.clock_ms,
+                        started=running.processes.append,
                     )  # fmt: skip
                 except Exception as error:  # noqa: BLE001 - kept for the test to look at
                     running.error = error
