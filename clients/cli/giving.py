@@ -61,7 +61,9 @@ class Giving:
         ledger, count, memo = words[2], int(words[3]), words[4:]
         is_even = memo[:1] == [_EVEN]
         talk = await self._talk(words[0])
-        members = sorted(account for account in talk.in_group() if account != self._client.account)
+        members = sorted(talk.in_group())
+        if len(members) == 2:  # a chat: it is for the other one
+            members.remove(self._client.account)
         amount = self._book.amount(words[1], ledger)
         if not is_sure:
             how = "even" if is_even else "random"

@@ -10,6 +10,7 @@ from functools import partial
 import trio
 
 from tests.support import settlement_proof as S
+from tests.support import settlement_tail_proof as T
 from tests.support.proof import Proof
 
 
@@ -18,6 +19,8 @@ async def run(seed: int, only: str) -> int:
     proof = Proof("settlement", seed, only)
     await proof.show("C8 a killed payer", partial(S.c8_killed_payer, seed))
     await proof.show("bad input", partial(S.bad_input, seed))
+    await proof.show("red packets", partial(T.packets, seed))
+    await proof.show("the demo's money", partial(T.demo, seed))
     await proof.show("the writer of the books is killed", partial(S.kills, seed))
     await proof.show("two processes", partial(S.two_processes, seed))
     await proof.show("a million records", partial(S.restart_1m, seed))

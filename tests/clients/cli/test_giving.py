@@ -30,7 +30,7 @@ async def test_a_bill_and_red_packets(tmp_path: Path) -> None:
         assert any("alice asks for 2.50 EUR  lunch today" in line for line in await take["payments"]([]))
         assert await take["claim"]([]) == ["no red packets wait"]
         (question,) = await give["packet"](["friends", "3", "EUR", "2", "even", "good", "luck"])
-        assert "sets 3.00 EUR aside, 2 even shares for 2 people" in question
+        assert "sets 3.00 EUR aside, 2 even shares for 3 people" in question
         assert question.endswith("/packet friends 3 EUR 2 even good luck yes")
         (given,) = await give["packet"](["friends", "3", "EUR", "2", "even", "good", "luck", "yes"])
         short = given.split()[1].rstrip(";")
@@ -47,6 +47,7 @@ async def test_a_bill_and_red_packets(tmp_path: Path) -> None:
         (refused,) = await give["packet"](["bob", "9999", "EUR", "1", "yes"])
         assert refused == "failed: not enough money: debits would exceed credits"
         assert (await give["claim"]([given.split()[1].rstrip(";")]))[0] == "failed: the packet is for others"
+        assert await give["payments"]([])
         packet = bob.wallet.packets[0]
         packet.verdict = "a lie"
         assert "DO NOT TRUST this packet: a lie" in (await take["claim"]([short]))[1]
