@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from clients.cli.room import NotFound, Room, clean, short
 from clients.conversations import Conversation
@@ -20,11 +20,19 @@ _DIGITS_MIN: Final = 4
 _EVEN: Final = "even"
 
 
+class Said(Protocol):
+    """What was said about payments, so that news do not say it again; ``acting``: verbs that are not done."""
+
+    acting: int
+    told: dict[bytes, int]
+
+
 class Giving:
     """Verbs, by name."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, said: Said) -> None:
         self._room = room
+        self._said = said
         self._client = room.client
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "split": self._split, "packet": self._packet, "claim": self._claim
@@ -89,7 +97,12 @@ class Giving:
         found = [p for p in self._book.packets if len(digits) >= _DIGITS_MIN and p.hash.hex().startswith(digits)]
         if len(found) != 1:
             raise NotFound(f"{len(found)} red packets begin with {digits!r}; /claim shows them")
-        got = await self._book.claim(found[0].hash)
+        self._said.acting += 1
+        try:
+            got = await self._book.claim(found[0].hash)
+        finally:
+            self._said.acting -= 1
+        self._said.told[got.operation] = got.state
         if got.state == State.SETTLED:
             return [f"you got {self._book.shown(got.amount, got.ledger, got.exponent)}", *self._judged(found[0])]
         return [f"{State(got.state).name.lower()}: {got.text or 'not heard yet; /claim again is the same claim'}"]
