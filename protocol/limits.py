@@ -204,6 +204,11 @@ PAY_MEMO_CHARS_MAX: Final = 140  # what a payment is for: a line on a screen
 PAY_ITEMS_MAX: Final = 50  # lines of a request: a long bill
 PAY_BLOB_BYTES_MAX: Final = 8192  # a request of 50 lines, or a receipt with 53 hashes
 PAY_LEDGERS_MAX: Final = 64  # currencies of one wallet
+PACKET_SHARES_MAX: Final = 100  # one linked chain of the ledger; more people than that do not see one packet
+PACKET_MS: Final = 86_400_000  # what nobody has taken of a packet within a day goes back
+PACKET_SKEW_MS: Final = 300_000  # and the payer's clock may be five minutes ahead
+PACKET_BYTES_MAX: Final = 4096  # its terms: 100 members
+SPLIT_PARTS_MAX: Final = 100  # people of one bill
 PAY_ENTRIES_MAX: Final = 100  # lines of history in one answer: two screens, 15 KB
 
 # -- workers ----------------------------------------------------------------------------------------------------------

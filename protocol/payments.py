@@ -56,6 +56,17 @@ class PayCode(IntEnum):
     REFUND_TOO_LARGE = 41  # with earlier refunds more than the original
     WALLET_NOT_OPEN = 50
     PAYEE_WITHOUT_WALLET = 51  # and the authorization does not let the money wait for one
+    PACKET_MISMATCH = 60  # the terms of a packet cannot be read, or are not those that were signed
+    SHARES_INVALID = 61  # no shares at all, or more than PACKET_SHARES_MAX
+    SHARES_TOO_MANY = 62  # more than minor units: each is at least one
+    SEED_WRONG = 63  # not the one to which the terms commit
+    PACKET_LIFE_INVALID = 64  # it ends in the past, or later than PACKET_MS (and PACKET_SKEW_MS) from now
+    PACKET_NOT_FOUND = 65
+    PACKET_NOT_YOURS = 66  # whoever claims is no member of it
+    PACKET_CLAIMED = 67  # by the same account, under another id
+    PACKET_EMPTY = 68  # all shares are taken
+    PACKET_EXPIRED = 69
+    SPLIT_WRONG = 70  # the parts of a bill are not what its weights say
     INTERNAL = 99  # a fault of the worker; nothing was done, and the same id may be tried again
 
 
@@ -87,6 +98,17 @@ TEXTS: Final[dict[int, str]] = {
     PayCode.REFUND_TOO_LARGE: "with earlier refunds it would be more than the payment",
     PayCode.WALLET_NOT_OPEN: "open a wallet in this currency first",
     PayCode.PAYEE_WITHOUT_WALLET: "the payee has no wallet in this currency",
+    PayCode.PACKET_MISMATCH: "these are not the terms that were signed",
+    PayCode.SHARES_INVALID: "a packet has 1 to 100 shares",
+    PayCode.SHARES_TOO_MANY: "there are more shares than minor units in it",
+    PayCode.SEED_WRONG: "the seed is not the one that the terms commit to",
+    PayCode.PACKET_LIFE_INVALID: "a packet ends in the future, a day from now at the latest",
+    PayCode.PACKET_NOT_FOUND: "this worker knows no such packet",
+    PayCode.PACKET_NOT_YOURS: "the packet is for others",
+    PayCode.PACKET_CLAIMED: "you have had your share of this packet",
+    PayCode.PACKET_EMPTY: "all shares are taken",
+    PayCode.PACKET_EXPIRED: "the packet has expired",
+    PayCode.SPLIT_WRONG: "the parts of the bill are not what its weights say",
     PayCode.INTERNAL: "the worker failed; nothing was done, try again",
 }
 LEDGER_CODES: Final = 1000  # codes from here on are those of the ledger, see extensions/settlement/DESIGN.md

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from clients.cli.giving import HELP as GIVING_HELP
+from clients.cli.giving import Giving, sure
 from clients.cli.receipt import as_file
 from clients.cli.room import NotFound, Room, clean, short
 from clients.wallet import Payment, Request, Wallet
@@ -16,12 +18,15 @@ from protocol.codec import decode_struct
 from protocol.messages import pay as P
 from protocol.messages.pay import State
 
-HELP: Final = """\
+HELP: Final = (
+    """\
 [bold]/wallet[/] [open CUR]   what you have; open a wallet in a currency
 [bold]/pay[/] NAME AMOUNT CUR [MEMO]  [bold]/pay[/] REQUEST [AMOUNT]   pay; what moves money asks first
 [bold]/request[/] NAME AMOUNT CUR [MEMO]  [bold]/decline[/] REQUEST [WHY]   ask; will not pay, or take yours back
 [bold]/refund[/] PAYMENT [AMOUNT]   give back what came to you
 [bold]/payments[/] [again PAYMENT | save PAYMENT FILE]   payments and requests; ask again; save a receipt"""
+    + GIVING_HELP
+)
 _DIGITS_MIN: Final = 4
 
 
@@ -33,9 +38,10 @@ class Money:
         self._client = room.client
         self.acting = 0  # verbs that move money and are not done: what becomes of it is theirs to say
         self.told: dict[bytes, int] = {}  # operation -> state in which it was shown last
+        self.giving = Giving(room, self)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "wallet": self._wallet, "pay": self._pay, "request": self._request, "decline": self._decline,
-            "refund": self._refund, "payments": self._payments,
+            "refund": self._refund, "payments": self._payments, **self.giving.verbs,
         }  # fmt: skip
 
     @property
@@ -72,7 +78,8 @@ class Money:
         """A payment in a line."""
         self.told[payment.operation] = payment.state
         mine = payment.payer == self._client.account
-        other = self._room.name_of(payment.payee if mine else payment.payer)
+        is_packet = payment.request in self._book.book.pots.packets
+        other = "a red packet" if is_packet else self._room.name_of(payment.payee if mine else payment.payer)
         amount = self._book.shown(payment.amount, payment.ledger, payment.exponent)
         said = f"  {clean(payment.memo)}" if payment.memo else ""
         why = f" ({clean(payment.text)})" if payment.text and payment.state == State.FAILED else ""
@@ -95,17 +102,17 @@ class Money:
 
     # -- acting --------------------------------------------------------------------------------------------------------
     async def _pay(self, words: list[str]) -> list[str]:
-        words, sure = _sure(words)
+        words, is_sure = sure(words)
         found = self._requests_like(words[0])
         if found:
             body = decode_struct(found[0].body, P.Request)
             amount = self._book.amount(words[1], body.ledger) if len(words) > 1 else body.amount
-            if not sure:
+            if not is_sure:
                 return [self._question(body.payee, amount, body.ledger, clean(body.memo), "pay", words)]
             return [await self._done(self._book.pay_request(found[0].hash, amount))]
         payee, ledger, memo = self._room.account_of(words[0]), words[2], " ".join(words[3:])
         amount = self._book.amount(words[1], ledger)
-        if not sure:
+        if not is_sure:
             return [self._question(payee, amount, ledger, memo, "pay", words)]
         return [await self._done(self._book.pay(payee, amount, ledger, memo=memo))]
 
@@ -132,10 +139,10 @@ class Money:
         return ["declined"]
 
     async def _refund(self, words: list[str]) -> list[str]:
-        words, sure = _sure(words)
+        words, is_sure = sure(words)
         payment = self._payment(words[0])
         amount = self._book.amount(words[1], payment.ledger) if len(words) > 1 else payment.amount
-        if not sure:
+        if not is_sure:
             return [self._question(payment.payer, amount, payment.ledger, "refund", "refund", words)]
         return [await self._done(self._book.refund(payment.operation, amount))]
 
@@ -157,8 +164,3 @@ def _write(path: str, text: str) -> None:
         Path(path).expanduser().write_text(text)
     except OSError as error:
         raise ValueError(f"the receipt cannot be written: {error}") from None
-
-
-def _sure(words: list[str]) -> tuple[list[str], bool]:
-    """The words without the confirmation, and whether it was there."""
-    return (words[:-1], True) if words[-1:] == ["yes"] else (words, False)

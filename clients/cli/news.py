@@ -11,9 +11,11 @@ from clients.cli.room import Room, clean, introduction, short
 from clients.events import Received
 from clients.wallet import Request
 from protocol.errors import RemoteProtocolError
+from protocol.messages import packet as K
 from protocol.messages import parse
 from protocol.messages import pay as P
 from protocol.messages.pay import State
+from protocol.packets import terms_hash
 from protocol.payments import operation_id
 
 _TOLD = (State.SETTLED, State.FAILED, State.EXPIRED, State.REVERSED)
@@ -26,6 +28,7 @@ class News:
         self._room = room
         self._money = money
         self._client = room.client
+        self._over: set[bytes] = set()  # red packets whose end was said: the worker and the giver both tell it
 
     def sentence(self, event: Received) -> str | None:
         """What to show for a message; None: nothing."""
@@ -42,6 +45,8 @@ class News:
             return self._payment(body.operation)
         if isinstance(body, P.Status) and body.state in _TOLD:
             return self._payment(operation_id(self._client.account, body.id))
+        if isinstance(body, K.Packet | K.Shares):
+            return self._packet(body)
         return introduction(event.content, event.account)
 
     def _asked(self, request: Request) -> str:
@@ -58,6 +63,19 @@ class News:
         payment = self._client.wallet.book.payments.get(operation)
         if payment is None or self._money.told.get(operation) == payment.state:
             return None
-        if payment.payer == self._client.account and self._money.acting:
+        is_ours = payment.payer == self._client.account or payment.request in self._client.wallet.book.pots.packets
+        if is_ours and self._money.acting:
             return None
         return self._money.line(payment).strip()
+
+    def _packet(self, body: K.Packet | K.Shares) -> str | None:
+        """Shown once to those who may claim, and at its end to all."""
+        packet = self._client.wallet.book.pots.packets.get(terms_hash(body.terms))
+        if packet is None or (isinstance(body, K.Packet) and packet.over) or packet.hash in self._over:
+            return None
+        if isinstance(body, K.Packet):
+            return f"{self._money.giving.line(packet).strip()}: /claim {short(packet.hash)}"
+        self._over.add(packet.hash)
+        is_fair = packet.verdict == "fair"
+        found = "its shares are what the seed says" if is_fair else f"DO NOT TRUST it: {packet.verdict}"
+        return f"the red packet {short(packet.hash)} is over: {found}"

@@ -14,6 +14,7 @@ from clients.events import Alarm, Received
 from clients.records import META
 from clients.records import Status as Standing
 from clients.wallet import records as W
+from clients.wallet.pots import Pots
 from clients.wallet.records import Home, KnownLog, Payment, Request, may_follow
 from clients.wallet.watch import Watch
 from protocol.codec import decode_struct
@@ -54,6 +55,7 @@ class Book:
         self.payments = {p.operation: p for p in self._all(W.PAYMENTS, Payment)}
         self.requests = {r.hash: r for r in self._all(W.REQUESTS, Request)}
         self.watches = {log.worker: self._watch(log) for log in self._all(W.LOGS, KnownLog)}
+        self.pots = Pots(engine, self)
         self.history: list[P.History] = []  # the last answer, for whoever asked
         self.changed: Callable[[], None] = lambda: None
         engine.shelf.journal.received = self.heard
@@ -127,6 +129,7 @@ class Book:
         body = message.body
         if not isinstance(body, Body) or not body.TYPE.startswith("pay."):
             return
+        self.pots.heard(event, body)
         if self.home is not None and event.account == self.home.worker:
             if event.topic == self.home.topic:
                 self._from_worker(body)
@@ -176,6 +179,7 @@ class Book:
         if payment is not None and known and may_follow(payment.state, status.state):
             payment.state, payment.code, payment.text = status.state, status.code, status.text
             payment.sequence = status.sequence or payment.sequence
+            self.pots.held(payment)
             self.save(payment)
 
     def checked(self, body: P.ReceiptOf) -> Statement | None:
@@ -197,7 +201,7 @@ class Book:
             return
         self.watch(body.worker, body.log).shown_by_worker(decode_struct(body.receipt, Receipt).checkpoint)
         payment = self.payments.get(body.operation)
-        if payment is None:
+        if payment is None or (not payment.amount and payment.payee == self._shelf.account):  # a claim knows no amount
             if statement.payee == self._shelf.account:
                 self._incoming(body, statement)
             return

@@ -19,25 +19,22 @@ import trio
 
 from clients.engine import Engine
 from clients.wallet.book import Book, is_final
+from clients.wallet.errors import ANSWER_S as ANSWER_S
+from clients.wallet.errors import WalletError as WalletError
 from clients.wallet.records import Home, Payment, Request
+from clients.wallet.together import Together
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_struct
-from protocol.errors import ChappeError
 from protocol.messages import Body
 from protocol.messages import pay as P
 from protocol.messages.pay import State
 from protocol.money import format_amount, parse_amount
 from protocol.payments import Authorization, operation_id, request_hash, sign_authorization
 
-ANSWER_S: Final = 10.0  # to hear from the worker; later its answer counts all the same
 HANDLE: Final = "settlement"  # where a wallet is opened unless somebody says otherwise
 
 
-class WalletError(ChappeError):
-    """Something cannot be done with this wallet; the text says what to do."""
-
-
-class Wallet:
+class Wallet(Together):
     """See the module. ``pair`` founds or finds a conversation, ``find`` an account by handle."""
 
     def __init__(
@@ -265,8 +262,10 @@ class Wallet:
         return await self.outcome(payment.operation, timeout_s=timeout_s)
 
     async def _send(self, payment: Payment) -> None:
-        body: Body
-        if payment.original:
+        body = self.book.pots.funding(payment)
+        if body is not None:
+            pass
+        elif payment.original:
             body = P.Refund(signed=payment.signed, checkpoint=self.book.checkpoint())
         else:
             body = P.Authorize(
@@ -277,8 +276,13 @@ class Wallet:
 
     async def outcome(self, operation: bytes, *, timeout_s: float = ANSWER_S) -> Payment:
         """Wait until it is known what became of a payment, at most so long; then as far as it is known."""
-        payment = self.payment(operation)
-        await self._until(lambda: is_final(payment) or payment.state == State.HELD, timeout_s)
+        self.payment(operation)  # a receipt may put another one in its place
+
+        def is_known() -> bool:
+            payment = self.payment(operation)
+            return is_final(payment) or payment.state == State.HELD
+
+        await self._until(is_known, timeout_s)
         return self.payment(operation)
 
     async def ask_again(self, operation: bytes, *, timeout_s: float = ANSWER_S) -> Payment:

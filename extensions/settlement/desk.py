@@ -24,8 +24,9 @@ from extensions.errors import Fenced
 from extensions.jobs import Batch, Job
 from extensions.settlement import bounds
 from extensions.settlement.books import Books
-from extensions.settlement.intents import Asked, Intent, Opening, Payment, Refusal, read
-from extensions.settlement.judge import Answer, Facts, Results, Verdict, judge, keys, note_topic, touches
+from extensions.settlement.deeds import read
+from extensions.settlement.intents import Asked, Intent, Opening, Payment, Refusal
+from extensions.settlement.judge import Answer, Deed, Facts, Results, Verdict, judge, keys, note_topic, signers, touches
 from extensions.settlement.restart import BooksBroken
 from protocol import limits as L
 from protocol.errors import RemoteProtocolError
@@ -87,7 +88,7 @@ class Desk:
     def _asked(self, job: Job[Any]) -> Asked:
         return Asked(job.account, job.topic, job.id, job.item.number, self._account)
 
-    def _read(self, job: Job[Any], asked: Asked) -> Intent | None:
+    def _read(self, job: Job[Any], asked: Asked) -> Intent | Deed | None:
         try:
             return read(asked, job.body)
         except Exception:  # noqa: BLE001 - rule 3
@@ -95,7 +96,7 @@ class Desk:
             return Refusal(asked, asked.id, PayCode.INTERNAL)
 
     # -- the books -----------------------------------------------------------------------------------------------------
-    async def _settle(self, intents: Sequence[Intent]) -> None:
+    async def _settle(self, intents: Sequence[Intent | Deed]) -> None:
         facts = await self._facts(intents)
         decided: list[_Decided] = []
         count = 0
@@ -118,22 +119,23 @@ class Desk:
         await self._patiently(lambda: self._books.submit(*chains, outbox=says, notes=notes))
         self.news.set()
 
-    def _judge(self, intent: Intent, facts: Facts) -> Verdict:
+    def _judge(self, intent: Intent | Deed, facts: Facts) -> Verdict:
         try:
             return judge(intent, facts)
         except Exception:  # noqa: BLE001 - rule 3
             _log.exception("the intent of message %s made settlement raise", intent.asked.id.hex())
-            id_ = intent.authorization.id if isinstance(intent, Payment) else intent.asked.id
+            id_ = intent.id if isinstance(intent, Deed) else intent.asked.id
+            id_ = intent.authorization.id if isinstance(intent, Payment) else id_
             return judge(Refusal(intent.asked, id_, PayCode.INTERNAL), facts)
 
-    async def _facts(self, intents: Sequence[Intent]) -> Facts:
+    async def _facts(self, intents: Sequence[Intent | Deed]) -> Facts:
         notes: set[bytes] = set()
         records: set[bytes] = set()
         for intent in intents:
             more_notes, more_records = keys(intent)
             notes |= more_notes
             records |= more_records
-        payers = {intent.authorization.payer for intent in intents if isinstance(intent, Payment)}
+        payers = set().union(*(signers(intent) for intent in intents))
         await self._fetch_lists(payers)
         books, directory = self._books, self._engine.directory
         lists = {account: found for account in payers if (found := directory.known(account)) is not None}
@@ -223,20 +225,22 @@ def _decode(value: bytes | None) -> int:
     return 0 if value is None else msgspec.msgpack.decode(value, type=int)
 
 
-def _weight(intent: Intent) -> int:
+def _weight(intent: Intent | Deed) -> int:
     """Operations that it becomes at most."""
+    if isinstance(intent, Deed):
+        return intent.weight
     return 1 + bounds.CLAIMS_MAX if isinstance(intent, Opening) else 2
 
 
-def rounds(intents: Sequence[Intent]) -> list[list[Intent]]:
+def rounds(intents: Sequence[Intent | Deed]) -> list[list[Intent | Deed]]:
     """In order, in as few rounds as possible: two that touch the same thing are never in one round.
 
     A round is one submission, so it is bounded as one; what is postponed keeps its place before what depends on it.
     """
     left, made = list(intents), []
     while left:
-        now: list[Intent] = []
-        later: list[Intent] = []
+        now: list[Intent | Deed] = []
+        later: list[Intent | Deed] = []
         busy: set[bytes] = set()
         weight = 0
         for intent in left:

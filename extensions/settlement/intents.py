@@ -105,9 +105,10 @@ def read(asked: Asked, body: Body) -> Intent | None:
     return None
 
 
-def _payment(asked: Asked, body: P.Authorize | P.Refund) -> Intent:
+def authorized(asked: Asked, data: bytes) -> Refusal | tuple[Authorization, Signed]:
+    """An authorization of whoever sent it, in their own conversation with the worker that it is made out to."""
     try:
-        authorization, signed = open_authorization(body.signed)
+        authorization, signed = open_authorization(data)
     except PayError as error:
         return Refusal(asked, asked.id, error.code)
     if authorization.worker != asked.worker:
@@ -116,6 +117,14 @@ def _payment(asked: Asked, body: P.Authorize | P.Refund) -> Intent:
         return Refusal(asked, authorization.id, PayCode.FOREIGN_PAYER)
     if not asked.is_wallet:
         return Refusal(asked, authorization.id, PayCode.NOT_IN_WALLET)
+    return authorization, signed
+
+
+def _payment(asked: Asked, body: P.Authorize | P.Refund) -> Intent:
+    found = authorized(asked, body.signed)
+    if isinstance(found, Refusal):
+        return found
+    authorization, signed = found
     if isinstance(body, P.Refund) != bool(authorization.original):
         return Refusal(asked, authorization.id, PayCode.MALFORMED)
     genuine = is_signed(signed)

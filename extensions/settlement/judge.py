@@ -9,6 +9,7 @@ much of a payment was given back (``f``), who has opened a wallet (``w``), how f
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,7 +26,7 @@ from protocol import limits as L
 from protocol.identity import DeviceList
 from protocol.ids import tagged_hash
 from protocol.messages.pay import State, allows
-from protocol.payments import LEDGER_CODES, PayCode
+from protocol.payments import LEDGER_CODES, ORIGINAL_BYTES, PayCode
 
 CANCELLED: Final = b"C"
 PAID: Final = b"P"  # followed by the operation that paid
@@ -38,7 +39,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
     to: bytes
     re: bytes
-    kind: str  # "status", "receipt", "balance"
+    kind: str  # "status", "receipt", "balance", "shares"
     id: bytes = b""
     operation: bytes = b""
     state: int = State.UNKNOWN
@@ -73,6 +74,37 @@ class Verdict:
     notes: Callable[[Results], Notes] = lambda results: ()
 
 
+class Deed(ABC):
+    """An intent that brings its own rules along: packets, disputes, stakes. ``judge`` is pure, as everything here."""
+
+    asked: Asked
+    id: bytes  # under which its sender looks for the answer
+    weight = 2  # operations that it becomes at most
+
+    @abstractmethod
+    def keys(self) -> tuple[set[bytes], set[bytes]]:
+        """(notes, records) that it needs."""
+
+    @abstractmethod
+    def touches(self) -> set[bytes]:
+        """What it may change that another one may ask."""
+
+    def signers(self) -> set[bytes]:
+        """Accounts whose device lists it needs."""
+        return set()
+
+    @abstractmethod
+    def judge(self, facts: Facts) -> Verdict:
+        """Decide it."""
+
+
+def signers(intent: Intent | Deed) -> set[bytes]:
+    """Accounts whose device lists are needed to judge an intent."""
+    if isinstance(intent, Deed):
+        return intent.signers()
+    return {intent.authorization.payer} if isinstance(intent, Payment) else set()
+
+
 def note_request(request: bytes) -> bytes:
     """The note about a request."""
     return b"r" + request
@@ -103,8 +135,10 @@ def open_id(ledger: str, owner: bytes) -> bytes:
     return tagged_hash("pay/open", (ledger.encode(), owner))
 
 
-def keys(intent: Intent) -> tuple[set[bytes], set[bytes]]:
+def keys(intent: Intent | Deed) -> tuple[set[bytes], set[bytes]]:
     """(notes, records) that an intent needs."""
+    if isinstance(intent, Deed):
+        return intent.keys()
     if isinstance(intent, Payment):
         a = intent.authorization
         notes = {note_wallet(a.ledger, a.payee), note_refund(a.original or intent.operation)}
@@ -116,8 +150,10 @@ def keys(intent: Intent) -> tuple[set[bytes], set[bytes]]:
     return ({note_request(intent.request)}, set()) if isinstance(intent, Cancelling) else (set(), set())
 
 
-def touches(intent: Intent) -> set[bytes]:
+def touches(intent: Intent | Deed) -> set[bytes]:
     """What an intent may change that another one of its batch may ask: those two are decided one after the other."""
+    if isinstance(intent, Deed):
+        return intent.touches()
     if isinstance(intent, Payment):
         a = intent.authorization
         found = {intent.operation}
@@ -128,10 +164,12 @@ def touches(intent: Intent) -> set[bytes]:
     return {note_request(intent.request)} if isinstance(intent, Cancelling) else set()
 
 
-def judge(intent: Intent, facts: Facts) -> Verdict:
+def judge(intent: Intent | Deed, facts: Facts) -> Verdict:
     """Decide one intent."""
+    if isinstance(intent, Deed):
+        return intent.judge(facts)
     if isinstance(intent, Refusal):
-        return _says(_status(intent.asked, intent.id, intent.code))
+        return says_only(status_of(intent.asked, intent.id, intent.code))
     if isinstance(intent, Opening):
         return _open(intent, facts)
     if isinstance(intent, Cancelling):
@@ -139,11 +177,13 @@ def judge(intent: Intent, facts: Facts) -> Verdict:
     return _pay(intent, facts)
 
 
-def _says(answer: Answer) -> Verdict:
+def says_only(answer: Answer) -> Verdict:
+    """Nothing is done."""
     return Verdict(says=lambda results: (answer,))
 
 
-def _status(asked: Asked, id_: bytes, code: int, state: State = State.FAILED) -> Answer:
+def status_of(asked: Asked, id_: bytes, code: int, state: State = State.FAILED) -> Answer:
+    """A status with nothing but a code."""
     return Answer(asked.account, asked.id, "status", id_, state=state, code=code)
 
 
@@ -153,15 +193,15 @@ def _pay(payment: Payment, facts: Facts) -> Verdict:
     known = facts.records.get(payment.operation)
     if known is not None:
         same = _is_same(known, payment)
-        return _says(_from_record(payment, known, facts) if same else _status(asked, a.id, PayCode.ID_REUSED))
+        return says_only(_from_record(payment, known, facts) if same else status_of(asked, a.id, PayCode.ID_REUSED))
     code = _refused(payment, facts)
     if code:
         state = State.PENDING if code is PayCode.NOT_YET else State.FAILED
-        return _says(_status(asked, a.id, code, state))
+        return says_only(status_of(asked, a.id, code, state))
     has_wallet = note_wallet(a.ledger, a.payee) in facts.notes
     if has_wallet or not a.claim_ms:
         if not has_wallet:
-            return _says(_status(asked, a.id, PayCode.PAYEE_WITHOUT_WALLET))
+            return says_only(status_of(asked, a.id, PayCode.PAYEE_WITHOUT_WALLET))
         move: ops.Operation = ops.Transfer(
             payment.operation, a.payer, a.payee, a.ledger, a.exponent, a.amount, payment.memo
         )
@@ -202,16 +242,23 @@ def _answer(payment: Payment, result: Result, state: State) -> Answer:
     )  # fmt: skip
 
 
-def _refused(payment: Payment, facts: Facts) -> PayCode:
-    """The first reason of ``PayCode`` not to ask the ledger."""
+def window_refusal(payment: Payment, facts: Facts) -> PayCode:
+    """Whether a device of the payer signed it, and now is its time."""
     a = payment.authorization
     code = device_refusal(payment, facts.devices.get(a.payer), facts.now_ms)
     if code:
         return code
     if facts.now_ms < a.not_before_ms - L.CLOCK_SKEW_MS_MAX:
         return PayCode.NOT_YET
-    if facts.now_ms >= a.expires_ms:
-        return PayCode.EXPIRED
+    return PayCode.EXPIRED if facts.now_ms >= a.expires_ms else PayCode.OK
+
+
+def _refused(payment: Payment, facts: Facts) -> PayCode:
+    """The first reason of ``PayCode`` not to ask the ledger."""
+    a = payment.authorization
+    code = window_refusal(payment, facts)
+    if code:
+        return code
     if a.request:
         code = _request_refusal(payment, facts)
     elif a.original:
@@ -298,7 +345,7 @@ def _open(opening: Opening, facts: Facts) -> Verdict:
 
     def says(results: Results) -> tuple[Answer, ...]:
         if first and results[0][0].code is not Code.OK:
-            return (_status(asked, asked.id, LEDGER_CODES + results[0][0].code),)
+            return (status_of(asked, asked.id, LEDGER_CODES + results[0][0].code),)
         claimed = [
             Answer(
                 account, b"", "receipt", held.id[: L.ID_BYTES], held.id, State.SETTLED, 0, ledger, result.amount,
@@ -321,13 +368,15 @@ def _cancel(cancelling: Cancelling, facts: Facts) -> Verdict:
     key = note_request(cancelling.request)
     note = facts.notes.get(key, b"")
     if note.startswith(PAID):
-        return _says(_status(cancelling.asked, cancelling.id, PayCode.REQUEST_PAID, State.SETTLED))
-    answer = _status(cancelling.asked, cancelling.id, PayCode.REQUEST_CANCELLED)
+        return says_only(status_of(cancelling.asked, cancelling.id, PayCode.REQUEST_PAID, State.SETTLED))
+    answer = status_of(cancelling.asked, cancelling.id, PayCode.REQUEST_CANCELLED)
     return Verdict(says=lambda results: (answer,), notes=lambda results: ((key, CANCELLED),))
 
 
 def expired(record: Record, held: Held) -> tuple[Answer, ...]:
-    """What is said when nobody claimed what was held."""
+    """What is said when nobody claimed what was held; the last share of a packet tells what became of all of them."""
+    if len(held.id) > ORIGINAL_BYTES:
+        return (Answer(held.debit, b"", "shares", held.id[: L.ID_BYTES], held.id, sequence=record.sequence),)
     return (
         Answer(
             held.debit, b"", "status", held.id[: L.ID_BYTES], held.id, State.EXPIRED, 0, held.ledger, held.amount,

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from extensions.host import Process
-from extensions.settlement import bounds
+from extensions.settlement import bounds, packets
 from extensions.settlement import operations as ops
 from extensions.settlement.books import Books
 from extensions.settlement.desk import Desk
@@ -124,10 +124,13 @@ class Voice:
         effects = process.effects()
         for answer in answers:
             if answer.kind == "balance":
-                body: Body = await self._desk.balances(answer.to)
+                body: Body | None = await self._desk.balances(answer.to)
+            elif answer.kind == "shares":
+                body = await packets.told(books, answer.operation)
             else:
                 body = body_of(answer, receipts.get(answer.sequence), self._account)
-            effects.say(pair_topic(self._account, answer.to), body, answer.re or None)
+            if body is not None:
+                effects.say(pair_topic(self._account, answer.to), body, answer.re or None)
         for account, entries in self._came(lines).items():
             effects.say(pair_topic(self._account, account), P.History(entries=tuple(entries)), None)
         numbers = [one.number for one in waiting]

@@ -145,8 +145,8 @@ def make_worker() -> Worker:
     """The worker, with nothing in memory yet."""
     made = Worker(
         NAME,
-        consumes=("pay.authorize", "pay.refund", "pay.cancel", "pay.open", "pay.query"),
-        produces=("pay.status", "pay.receipt", "pay.balance", "pay.history", "pay.proof"),
+        consumes=("pay.authorize", "pay.refund", "pay.cancel", "pay.open", "pay.query", "pay.fund", "pay.claim"),
+        produces=("pay.status", "pay.receipt", "pay.balance", "pay.history", "pay.proof", "pay.shares"),
         keeps="who holds how much, every payment with payer, payee, amount and the hash of its request, for good",
         trust="that it moves money only as signed; receipts and checkpoints show whether it kept to its own log",
         tables=TABLES,

@@ -6,6 +6,7 @@ from protocol.messages import ext as ext
 from protocol.messages import game as game
 from protocol.messages import group as group
 from protocol.messages import key as key
+from protocol.messages import packet as packet
 from protocol.messages import pay as pay
 from protocol.messages import rcpt as rcpt
 from protocol.messages import sync as sync

@@ -110,6 +110,10 @@ def _show(story: Story) -> None:
     console.print()
     console.print(table)
     console.print()
+    marks = {True: "[green]PASS[/]", False: "[red]FAIL[/]"}
+    for what, kept in figures.promises.items():
+        console.print(f"{marks[kept]}  money: {what}", soft_wrap=True)
+    console.print()
     if figures.ok:
         console.print("[bold green]everything that is promised happened[/]")
     for failure in figures.failures:

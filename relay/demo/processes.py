@@ -30,7 +30,7 @@ def chappe(*arguments: str) -> list[str]:
     return [str(script) if script.exists() else "chappe", *arguments]
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """No settings of the caller leak into a demo."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CHAPPE_")}
 
@@ -56,7 +56,7 @@ class RelayProcess:
         )
         with self.log.open("ab") as log:
             self.process = await trio.lowlevel.open_process(
-                command, stdout=subprocess.PIPE, stderr=log, env=_clean_environment()
+                command, stdout=subprocess.PIPE, stderr=log, env=clean_environment()
             )
         assert self.process.stdout is not None
         line = b""
@@ -155,7 +155,7 @@ class Person:
         with self.log.open("ab") as log:
             self.process = await trio.lowlevel.open_process(
                 chappe("chat", url, "--data", str(self.home), "--json"),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=_clean_environment(),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=clean_environment(),
             )  # fmt: skip
         nursery.start_soon(self._read, self.process)
         await self.do("events", after=self.seq)

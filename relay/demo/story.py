@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from relay.demo.judge import Verdict, files_with, judge, memory_holds, percentile
+from relay.demo.money import Money
 from relay.demo.processes import ANSWER_S, Bell, DemoFailed, Person, RelayProcess
 
 NAMES = ("alice", "bob", "carol", "dave", "erin")
@@ -41,6 +42,8 @@ class Figures:
     back_after_kill_ms: float = 0.0
     marker_in_files: list[str] = field(default_factory=list)
     marker_in_memory: bool | None = None
+    money: dict[str, Any] = field(default_factory=dict)
+    promises: dict[str, bool] = field(default_factory=dict)  # about money: what, and whether it happened
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
 
@@ -63,6 +66,7 @@ class Sizes:
     paced: int = 100  # messages for the latency figures
     away: int = 500  # messages while somebody is away
     killing: int = 60  # messages each of four people while the relay is killed
+    money: bool = True
 
 
 class Story:
@@ -80,6 +84,7 @@ class Story:
         self.people = {n: Person(n, directory / n, directory / f"{n}.log", self.bell) for n in NAMES}
         self._said: dict[str, dict[str, list[str]]] = {}  # topic -> sender -> message ids
         self.topic = ""
+        self.money = Money(directory, self.people, "demo", tell, lambda: self.relay.url)
 
     async def run(self, nursery: trio.Nursery) -> None:
         """All acts. A promise that was not kept becomes a line of ``figures.failures``."""
@@ -91,7 +96,11 @@ class Story:
             await self._latency()
             await self._away(nursery)
             await self._kill(nursery)
+            if self.sizes.money:
+                await self.money.start()  # it is there by the time that the search is through
             await self._marker_search()
+            if self.sizes.money:
+                await self._money(nursery)
         except DemoFailed as error:
             self.figures.failures.append(str(error))
         self.figures.seconds = round(trio.current_time() - began, 1)
@@ -200,6 +209,11 @@ class Story:
         )
         self.figures.marker_in_memory = await trio.to_thread.run_sync(memory_holds, marker, self.relay.pid)
 
+    async def _money(self, nursery: trio.Nursery) -> None:
+        await self.money.run(nursery, self.topic)
+        self.figures.money, self.figures.promises = self.money.figures.as_json(), self.money.promises()
+        self.figures.failures += [f"not kept: {what}" for what, kept in self.figures.promises.items() if not kept]
+
     # -- helpers -------------------------------------------------------------------------------------------------------
     async def _each(self, names: list[str], action: Callable[[Person], Any]) -> None:
         async with trio.open_nursery() as nursery:
@@ -236,6 +250,7 @@ class Story:
             async with trio.open_nursery() as nursery:
                 for person in self.people.values():
                     nursery.start_soon(person.stop)
+                nursery.start_soon(self.money.worker.stop)
             await self.relay.stop()
 
     # -- judging -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from clients.client import Client, now_ms
+from clients.client import Client
 from clients.connection import Refusal
 from clients.directory import CannotAdd
 from clients.wallet import Wallet
@@ -97,7 +97,7 @@ def free(wallet: Wallet, ledger: str = "EUR") -> int:
     return 0 if wallet.book.home is None else wallet.home.accounts.get(ledger, (0, 0, 0, 0))[1]
 
 
-async def start_bank(stage: Stage, clock_ms: Callable[[], int] = now_ms) -> Bank:
+async def start_bank(stage: Stage, clock_ms: Callable[[], int] | None = None) -> Bank:
     """Start the worker; a currency is open when it is ready."""
     worker = make_worker()
     settlement = worker.take.__self__  # type: ignore[union-attr]
@@ -110,7 +110,7 @@ async def start_bank(stage: Stage, clock_ms: Callable[[], int] = now_ms) -> Bank
 
 @asynccontextmanager
 async def open_bank(
-    home: Path, relay: TestRelay | None = None, clock_ms: Callable[[], int] = now_ms
+    home: Path, relay: TestRelay | None = None, clock_ms: Callable[[], int] | None = None
 ) -> AsyncIterator[Bank]:
     """A relay, the worker, and nobody else yet."""
     async with open_stage(home, relay) as stage:

@@ -12,7 +12,7 @@ import msgspec
 import trio
 import trio.lowlevel
 
-from clients.client import Client, now_ms, open_client
+from clients.client import Client, open_client
 from clients.connection import Refusal
 from clients.events import Received, decode_event
 from clients.vault import Secret, Vault
@@ -23,6 +23,7 @@ from extensions.worker import Worker
 from protocol.messages import parse
 from protocol.messages.ext import Reply, Request
 from relay.testing import TestRelay, open_relay
+from storage.sqlite import unix_ms
 
 WAIT_S = 20.0
 Answer = Callable[[Job[Request]], Awaitable[None]]
@@ -126,6 +127,11 @@ class Stage:
     home: Path
     nursery: trio.Nursery
     stack: AsyncExitStack
+    ahead_ms: int = 0  # of the workers' clocks: time that passes when a test says so
+
+    def clock_ms(self) -> int:
+        """The workers' clock."""
+        return unix_ms() + self.ahead_ms
 
     async def person(self, name: str) -> Asker:
         """Somebody with a client."""
@@ -135,7 +141,7 @@ class Stage:
         await client.wait_connected()
         return Asker(client)
 
-    async def start(self, worker: Worker, url: str = "", clock_ms: Callable[[], int] = now_ms) -> Running:
+    async def start(self, worker: Worker, url: str = "", clock_ms: Callable[[], int] | None = None) -> Running:
         """Start a process of a worker; all share one database."""
         opened = open_database(worker, self.home / "worker")
         running = Running(opened.__enter__())
@@ -145,7 +151,7 @@ class Stage:
                 stack.push(opened)
                 try:
                     await serve(
-                        worker, url or self.relay.url, running.vault, running.stop, clock_ms=clock_ms,
+                        worker, url or self.relay.url, running.vault, running.stop, clock_ms=clock_ms or self.clock_ms,
                         started=running.processes.append,
                     )  # fmt: skip
                 except Exception as error:  # noqa: BLE001 - kept for the test to look at

@@ -10,6 +10,7 @@ from clients.cli.room import Room
 from clients.client import Client
 from clients.events import Received, decode_event
 from protocol.messages.pay import State
+from tests.support import money_together as T
 from tests.support.settlement import open_bank
 from tests.support.workers import until
 
@@ -94,6 +95,23 @@ async def test_what_comes_later_than_the_verb_waits_is_news(tmp_path: Path) -> N
             one.money.acting -= 1
             one.again()
             assert [sentence for sentence in one.shown() if state.name.lower() in sentence]
+
+
+async def test_a_red_packet_begins_and_ends_once(tmp_path: Path) -> None:
+    async with open_bank(tmp_path) as bank:
+        alice, bob = await bank.person("alice", 100), await bank.person("bob")
+        await bank.meet(alice, bob)
+        await bob.add_contact(alice.account, "alice")
+        two = Face(bob)
+        packet = await T.give(alice, (await alice.pair(bob.account)).topic, [bob], 10, 1, random=False)
+        short = packet.hash.hex()[:8]
+        said = f"{short}  alice gives 0.10 EUR in 1 shares: /claim {short}"
+        assert await two.comes("gives") == said
+        assert (await two.money.verbs["claim"]([short]))[0] == "you got 0.10 EUR"
+        assert await two.comes("is over") == f"the red packet {short} is over: its shares are what the seed says"
+        await until(lambda: alice.wallet.packets[0].over, "the end")
+        two.again()
+        assert [sentence for sentence in two.shown() if "packet" in sentence or "gives" in sentence] == []
 
 
 def test_what_cannot_be_read_is_no_news(tmp_path: Path) -> None:

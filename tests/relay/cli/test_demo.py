@@ -23,6 +23,7 @@ def stories(monkeypatch: pytest.MonkeyPatch) -> list[Story]:
         self.figures.sent = self.figures.stored = 12
         self.figures.failures = list(failures)
         self.figures.marker_in_memory = False
+        self.figures.promises = {"refund": True, "sums": False}
 
     async def conclude(self: Story) -> None:
         self.figures.delivered = 24
@@ -43,7 +44,8 @@ def call(*arguments: str) -> int:
 def test_the_summary_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--seed", "5") == 0
     out = capsys.readouterr().out
-    for part in ("messages said", "12", "lost", "seed", "5", "nowhere", "everything that is promised happened"):
+    wanted = ("messages said", "12", "lost", "seed", "5", "nowhere", "everything that is promised happened")
+    for part in (*wanted, "PASS  money: refund", "FAIL  money: sums"):
         assert part in out
 
 

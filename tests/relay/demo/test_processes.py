@@ -64,7 +64,7 @@ def test_the_installed_command_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_settings_of_the_caller_do_not_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAPPE_RELAY_PORT", "1")
-    assert "CHAPPE_RELAY_PORT" not in processes._clean_environment()
+    assert "CHAPPE_RELAY_PORT" not in processes.clean_environment()
 
 
 def test_events_become_a_history(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""What ``make prove-settlement`` shows about money and several people: red packets, and the demo's acts."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import trio
+
+from protocol.shares import at_random
+from tests.support import money_together as T
+from tests.support.proof import check
+from tests.support.settlement import open_bank
+
+CHAPPE = str(Path(sys.executable).with_name("chappe"))
+
+
+async def packets(seed: int, divisions: int = 20_000) -> dict[str, Any]:
+    """Random shares always sum and are never empty; five claim one packet; every bad one and every bad claim."""
+    chance = random.Random(seed)
+    for _ in range(divisions):
+        count = chance.randrange(1, 101)
+        amount = chance.randrange(count, 10 ** chance.randrange(3, 16))
+        shares = at_random(amount, count, chance.randbytes(32))
+        check(sum(shares) == amount and min(shares) >= 1 and len(shares) == count, f"{amount} in {count}: {shares}")
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
+        async with open_bank(Path(temporary)) as bank:
+            alice = await bank.person("alice", 10_000)
+            others = [await bank.person(name) for name in ("bob", "carol", "dave", "erin")]
+            topic = await T.group_of(bank, alice, *others)
+            packet = await T.five_claim(alice, [alice, *others], topic, 1000)
+            bad = await T.bad_fundings(alice, [one.account for one in others])
+            refused = await T.bad_claims(alice, others[0], others[1], topic)
+            check(bank.sum() == 10_000, f"the sum is {bank.sum()}, and was 10000")
+            problems = await bank.audit()
+            check(not problems, f"the audit says {problems}")
+            shares = tuple(claim.amount for claim in packet.claimed)
+            return {"divisions": divisions, "shares": shares, "bad packets": len(bad), "bad claims": len(refused)}
+
+
+async def demo(seed: int) -> dict[str, Any]:
+    """``chappe demo --json``: all that it promises, about money too."""
+    done = await trio.run_process(
+        [CHAPPE, "demo", "--json", "--away", "50", "--seed", str(seed)], capture_stdout=True, check=False
+    )
+    found = json.loads(done.stdout)
+    check(found["ok"] and len(found["promises"]) == 5, f"the demo says {found['failures']}")
+    money = found["money"]
+    return {"shares": money["shares"], "asked again": money["asked_again"], "settled": money["settled"]}
