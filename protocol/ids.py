@@ -93,6 +93,16 @@ def entry_key(account: bytes, message_id: bytes) -> bytes:
     return tagged_hash("feed/entry", (account, message_id))
 
 
+def profile_key(account: bytes) -> bytes:
+    """What the profiles of an account are about; no message has the id of zeros."""
+    return entry_key(account, bytes(ID_BYTES))
+
+
+def followers_key(account: bytes) -> bytes:
+    """What it is about when somebody follows an account; no message has the id of ones."""
+    return entry_key(account, b"\xff" * ID_BYTES)
+
+
 def about_topic(key: bytes) -> bytes:
     """Topic of what is said about the public entry of a key."""
     return tagged_hash("topic/about", (key,))
