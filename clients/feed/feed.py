@@ -275,6 +275,11 @@ class Feed:
         """(depth, post): what an entry answers, itself, and what was said to it."""
         return await self.timelines.thread(entry)
 
+    async def notes(self, entry: Entry) -> list[Entry]:
+        """Context notes on an entry, oldest first."""
+        said = await self.reader.pointed(about_topic(entry.key))
+        return [other for other in said if isinstance(other.body, F.Note)]
+
     async def profile(self, account: bytes) -> F.Profile | None:
         """What somebody says of themselves."""
         topic = about_topic(profile_key(account))
