@@ -253,3 +253,8 @@ GAME_GRACE_MS: Final = 90_000  # whoever lost the connection may come back: a re
 GAME_SPECTATOR_DELAY_MS: Final = 15_000  # spectators see the past: nobody is helped by a friend who watches
 GAME_SIGNED_BYTES_MAX: Final = 16 * 1024  # a signed genesis: ten players of 32 devices; an entry has about 700 bytes
 GAME_OBSERVATION_BYTES_MAX: Final = 8192  # what one player sees: a 19 × 19 board has 400 bytes
+
+# -- ranking ----------------------------------------------------------------------------------------------------------
+RANK_TAGS_MAX: Final = 8  # tags of a post that count; a post with 10,000 is about nothing
+RANK_TAG_CHARS_MAX: Final = 64  # of one tag: long compound words fit
+RANK_PAGE_ITEMS_MAX: Final = 50  # posts on one page: with their arithmetic about 15 KB
