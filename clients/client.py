@@ -32,6 +32,7 @@ from clients.conversations import Conversation
 from clients.directory import CannotAdd
 from clients.engine import Engine
 from clients.events import AnyEvent, AnyNotice, Event, decode_event
+from clients.feed import Feed
 from clients.files import Files, OnProgress, ignore
 from clients.journal import JournalStatistics
 from clients.keeper import Keeper
@@ -109,6 +110,7 @@ class Client:
             self.engine.shelf, self.engine.receiver.evidence, self.engine.directory, self.wait_connected
         )  # fmt: skip
         self.wallet = Wallet(self.engine, self._pair_topic, self.find, self._check_keys)
+        self.feed = Feed(self.engine, self.wait_connected, self.files, self.room_to_send, self._group_topic)
         self._keeper.invite = invite
         self.news = trio.Event()  # set, and replaced, whenever something was told
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
@@ -324,6 +326,9 @@ class Client:
 
     async def _pair_topic(self, account: bytes) -> bytes:
         return (await self.pair(account)).topic
+
+    async def _group_topic(self, accounts_: list[bytes], title: str) -> bytes:
+        return (await self.group(accounts_, title)).topic
 
     def _check_keys(self, topic: bytes) -> None:
         self.conversation(topic).check_keys()

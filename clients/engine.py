@@ -18,6 +18,7 @@ from clients.events import AnyEvent, AnyNotice, CaughtUp, Forked
 from clients.inbox import Inbox
 from clients.outbox import Outbox
 from clients.presence import Presence
+from clients.public import Nothing, Public
 from clients.receive import Receiver
 from clients.records import Status, Work
 from clients.recovering import Recovering
@@ -89,6 +90,7 @@ class Engine:
         self.own.say = lambda talk, body: self.say(talk, compose(body))
         self.own.plan = lambda talk, plan: self.plan(talk, plan, quiet=True)
         self.inbox.first_joined, self.inbox.token = self.contacts.joined, self.contacts.got
+        self.public: Public = Nothing()
         self.tids: dict[int, bytes] = {}  # of this connection
         self.link: Link | None = None
         self.receiver.send = lambda talk, body, re: self._answer(talk, body, re)
@@ -222,7 +224,8 @@ class Engine:
         """What to subscribe after a login: the inbox and every conversation that has a log, from where we are."""
         inbox = self.shelf.inbox
         talks = [self._position(talk) for talk in self.shelf.conversations.values() if self._has_log(talk)]
-        return [Subscription(self.shelf.inbox_topic, (inbox.generation, inbox.cursor)), *talks]
+        mine = Subscription(self.shelf.inbox_topic, (inbox.generation, inbox.cursor))
+        return [mine, *talks, *self.public.subscriptions()]
 
     def _has_log(self, talk: R.Conversation) -> bool:
         if talk.status == Status.FOUNDING:
@@ -303,7 +306,7 @@ class Engine:
             self._gap(frame)
         elif isinstance(frame, Live):
             topic = self.tids.get(frame.tid)
-            if topic is not None and topic != self.shelf.inbox_topic:
+            if topic is not None and topic in self.shelf.conversations:
                 self.shelf.journal.tell(CaughtUp(topic=topic, offset=frame.offset, seq=self.shelf.journal.last_seq))
         elif isinstance(frame, Closed):
             self._closed(frame)
@@ -316,6 +319,9 @@ class Engine:
             return  # of a subscription that has ended
         if topic == self.shelf.inbox_topic:
             in_order = self.inbox.entry(msg)
+        elif topic not in self.shelf.conversations:
+            self.public.entry(topic, msg)
+            return
         else:
             talk = self.shelf.conversations[topic]
             if msg.flags & Flag.EPHEMERAL:
@@ -342,7 +348,7 @@ class Engine:
         topic = self.tids.get(gap.tid)
         if topic == self.shelf.inbox_topic:
             self.inbox.gap(gap)
-        elif topic is not None:
+        elif topic is not None and topic in self.shelf.conversations:
             self.receiver.gap(self.shelf.conversations[topic], gap)
 
     def _closed(self, frame: Closed) -> None:

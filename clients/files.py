@@ -178,6 +178,20 @@ class Files:
         self._shelf.journal.put(R.UPLOADS, upload_id, None)
         await self._shelf.journal.flushed()
 
+    async def put(self, path: Path, *, name: str = "", mime: str = "") -> Media:
+        """Upload a file that goes with no conversation, such as one of a public post; how others find and open it.
+
+        It is not taken up again after a restart, and kept for an hour if nothing names its chunks. Raises as ``send``.
+        """
+        path, size, mtime_ns = await trio.to_thread.run_sync(_look, path)
+        entropy, guessed = self._shelf.entropy, mimetypes.guess_type(path.name)[0]
+        upload = R.Upload(
+            entropy(L.ID_BYTES), entropy(L.KEY_BYTES), b"", str(path), size, mtime_ns, chunk_size(size),
+            safe_name(name or path.name), mime or guessed or MIME_UNKNOWN,
+        )  # fmt: skip
+        hashes, whole = await self._chunks_up(upload, _Count(upload.name, _layout(upload), ignore), ask=False)
+        return _media(upload, whole, hashes)
+
     async def _upload(self, upload: R.Upload, *, ask: bool, progress: OnProgress) -> bytes:
         with self._alone(upload.id):
             self._check(upload.topic)

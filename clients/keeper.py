@@ -224,6 +224,7 @@ class Keeper:
         nursery.start_soon(self.engine.own.run, link)
         nursery.start_soon(self.engine.presence.run, link)
         nursery.start_soon(self.engine.recovering.run, link, login.list_version)
+        nursery.start_soon(self.engine.public.run, link)
 
     async def _register(self, link: Link, known_version: int) -> None:
         try:

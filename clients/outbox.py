@@ -25,7 +25,7 @@ from clients.groups import NEXT, NOW
 from clients.lanes import Lane
 from clients.records import Status, Work
 from clients.shelf import Shelf
-from protocol.codec import decode_struct
+from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason
 from protocol.frames import Bundle, Err, Msg, Ok, Pub, PubResult, Role
 from protocol.mls import MlsError
@@ -34,6 +34,7 @@ from protocol.position import authenticated_data
 
 WINDOW: Final = 64  # rows of a lane in flight: a few round trips' worth at any rate a person or bot writes
 SPACING_JITTER_MS: Final = 250
+_CLEAR: Final = (Work.BOX, Work.LEAVE, Work.POST)  # what no group seals
 Reply = Callable[[Ok | Err | None], None]  # None: the connection went before an answer came
 
 
@@ -57,6 +58,8 @@ class Outbox:
         self.alarm: Callable[[bytes, int], None] = lambda topic, at_ms: None  # pump again at a time
         self.waiting: Callable[[bytes], None] = lambda topic: None  # somebody else's founding was first
         self.founded: Callable[[bytes], None] = lambda topic: None  # our founding commit is stored
+        self.refused: Callable[[R.Outgoing, int, str], None] = lambda row, code, text: None  # it is not, for good
+        self.posted: Callable[[R.Outgoing, PubResult], None] = lambda row, result: None  # an entry of our feed is
         for row in shelf.outgoing.values():
             self.lane(row.topic).add(row)
 
@@ -123,7 +126,7 @@ class Outbox:
 
     def _seal(self, lane: Lane, row: R.Outgoing) -> bool:
         """Make the row's bytes if it has none. False: it cannot be sealed yet."""
-        if row.body is not None or row.work in (Work.BOX, Work.LEAVE):
+        if row.body is not None or row.work in _CLEAR:
             return True
         talk = self._shelf.conversations[lane.topic]
         if talk.status in (Status.REMOVED, Status.LEFT):
@@ -163,7 +166,7 @@ class Outbox:
         return True
 
     def _send(self, lane: Lane, row: R.Outgoing, before: R.Outgoing | None) -> None:
-        epoch = None if row.work in (Work.BOX, Work.LEAVE) else (row.group, row.fence)
+        epoch = None if row.work in _CLEAR else (row.group, row.fence)
         bundle = None if row.bundle is None else decode_struct(row.bundle, Bundle)
         pub = Pub(
             0, row.topic, row.id, None if before is None else before.id, row.flags, epoch, row.expect, row.ttl,
@@ -182,13 +185,16 @@ class Outbox:
         if reply is None or lane.flying.pop(row.id, None) is None:
             return  # the connection went; or the echo came first
         if isinstance(reply, Ok):
-            self._stored(lane, row, decode_struct(reply.result, PubResult).offset)
+            result = decode_struct(reply.result, PubResult)
+            if row.work == Work.POST:
+                self.posted(row, result)
+            self._stored(lane, row, result.offset)
         else:
             self._refused(lane, row, reply)
         self.pump(lane.topic)
 
     def _stored(self, lane: Lane, row: R.Outgoing, offset: int) -> None:
-        if row.work == Work.BOX:
+        if row.work in (Work.BOX, Work.POST):
             self._drop(lane, row)
         elif row in lane and row.stored_offset is None:
             row.stored_offset = offset
@@ -244,7 +250,11 @@ class Outbox:
             self._give_up(lane, row, err.code, err.text)
 
     def _lost_founding(self, lane: Lane, row: R.Outgoing, fence: int) -> None:
-        """Somebody else founded the same conversation first: its Welcome is on the way."""
+        """Somebody else founded the same conversation first: its Welcome is on the way. Or it is our feed: go on."""
+        if row.work == Work.POST:
+            row.bundle = _without_create(row.bundle)
+            self._shelf.save_outgoing(row)
+            return
         talk = self._shelf.conversations[lane.topic]
         self._drop(lane, row)
         if talk.status == Status.FOUNDING:
@@ -257,6 +267,8 @@ class Outbox:
     def _give_up(self, lane: Lane, row: R.Outgoing, code: int, text: str) -> None:
         self._drop(lane, row)
         talk = self._shelf.conversations.get(lane.topic)
+        if row.work == Work.POST:
+            self.refused(row, code, text)
         if row.work == Work.COMMIT:
             self._shelf.groups.put(lane.topic, None, NEXT, epoch=True)
             if talk is not None and talk.status == Status.FOUNDING:
@@ -323,3 +335,9 @@ class Outbox:
             if row.stored_offset is not None and row.stored_offset <= offset:
                 self._drop(lane, row)
         self.pump(topic)
+
+
+def _without_create(bundle: bytes | None) -> bytes | None:
+    """What still comes with the first entry of a feed that another device of ours has begun."""
+    blobs = () if bundle is None else decode_struct(bundle, Bundle).blobs
+    return encode_struct(Bundle(blobs=blobs)) if blobs else None

@@ -25,6 +25,8 @@ EVIDENCE_LISTS: Final = "evidence-lists"  # by topic + account + version: signed
 MUTES: Final = "mutes"  # by topic
 READS: Final = "reads"  # by topic: read marks
 WORDS: Final = "words"  # by field and subject: the newest word in the self topic (``clients.words``)
+FOLLOWS: Final = "follows"  # by account
+HIDDEN: Final = "hidden-words"  # by their SHA-256
 META: Final = "meta"  # one row each: identity, inbox, and what a device owes its self topic
 
 
@@ -47,6 +49,7 @@ class Work(IntEnum):
     COMMIT = 2
     BOX = 3  # a sealed box into an inbox
     LEAVE = 4
+    POST = 5  # an entry of our own feed
 
 
 class _Hidden:
@@ -310,6 +313,18 @@ class ReadMark(msgspec.Struct, frozen=True):
     topic: bytes
     generation: int
     offset: int
+
+
+class Following(msgspec.Struct, frozen=True):
+    """Somebody whose feed we read."""
+
+    account: bytes
+
+
+class HiddenWord(msgspec.Struct, frozen=True):
+    """Posts with this word are not shown."""
+
+    word: str
 
 
 class SelfDuty(msgspec.Struct):

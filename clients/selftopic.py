@@ -31,6 +31,8 @@ from clients.words import (
     CHANGED,
     CHECKED,
     CONTACTS,
+    FOLLOWS,
+    HIDDEN,
     MUTES,
     NOT_CHECKED,
     OWN,
@@ -124,6 +126,10 @@ class SelfTopic:
             return (shelf.mutes[subject],) if subject in shelf.mutes else None
         if field == READS:
             return shelf.reads.get(subject)
+        if field == FOLLOWS:
+            return (True,) if subject in shelf.follows else None
+        if field == HIDDEN:
+            return (shelf.hidden[subject],) if subject in shelf.hidden else None
         own = shelf.identity
         return (own.contact_token, own.invite_tokens) if own.contact_token and subject == own.account else None
 
@@ -132,7 +138,8 @@ class SelfTopic:
         shelf = self._shelf
         subjects = {
             OWN: [shelf.account], CONTACTS: shelf.contacts, VERIFIED: shelf.contacts, TOKENS: shelf.tokens,
-            BLOCKS: shelf.blocked, MUTES: shelf.mutes, READS: shelf.reads,
+            BLOCKS: shelf.blocked, MUTES: shelf.mutes, READS: shelf.reads, FOLLOWS: shelf.follows,
+            HIDDEN: shelf.hidden,
         }  # fmt: skip
         here = {(field, subject): None for field, some in subjects.items() for subject in some}
         yield from here
@@ -226,6 +233,10 @@ class SelfTopic:
             shelf.save_mute(subject, value[0])
         elif word.field == READS:
             shelf.save_read(subject, *value)
+        elif word.field == FOLLOWS:
+            shelf.save_follow(subject, follows=value[0])
+        elif word.field == HIDDEN:
+            shelf.save_hidden(subject, value[0])
         elif word.field == OWN and subject == shelf.account:
             shelf.identity.contact_token, shelf.identity.invite_tokens = value
             shelf.save_identity()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -22,6 +23,11 @@ T = TypeVar("T")
 def topic_name(number: int) -> bytes:
     """Row name of a numbered record."""
     return number.to_bytes(8, "big")
+
+
+def word_key(word: str) -> bytes:
+    """Row name of a hidden word."""
+    return hashlib.sha256(word.encode()).digest()
 
 
 class Shelf:
@@ -56,6 +62,9 @@ class Shelf:
         self.lists = {account: open_signed(signed) for account, signed in self._signed_lists.items()}
         self.tokens = {t.account: t for t in self._all(R.TOKENS, R.Token)}
         self.blocked = {b.account for b in self._all(R.BLOCKS, R.Blocked)}
+        self.follows = {f.account for f in self._all(R.FOLLOWS, R.Following)}
+        hidden = [h.word for h in self._all(R.HIDDEN, R.HiddenWord)]
+        self.hidden = {word_key(word): word for word in hidden}
         self.mutes = {m.topic: m.until_ms for m in self._all(R.MUTES, R.Mute)}
         self.reads = {m.topic: (m.generation, m.offset) for m in self._all(R.READS, R.ReadMark)}
         self.touched: Callable[[], None] = lambda: None  # something that own devices share has changed
@@ -169,6 +178,20 @@ class Shelf:
         """Write whether somebody is blocked."""
         (self.blocked.add if blocked else self.blocked.discard)(account)
         self.journal.put(R.BLOCKS, account, R.Blocked(account) if blocked else None)
+        self.touched()
+
+    def save_follow(self, account: bytes, *, follows: bool) -> None:
+        """Write whether we read somebody's feed."""
+        (self.follows.add if follows else self.follows.discard)(account)
+        self.journal.put(R.FOLLOWS, account, R.Following(account) if follows else None)
+        self.touched()
+
+    def save_hidden(self, key: bytes, word: str | None) -> None:
+        """Write whether posts with a word are hidden; None: not any more."""
+        self.hidden.pop(key, None)
+        if word is not None:
+            self.hidden[key] = word
+        self.journal.put(R.HIDDEN, key, None if word is None else R.HiddenWord(word))
         self.touched()
 
     def save_mute(self, topic: bytes, until_ms: int) -> None:

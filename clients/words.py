@@ -21,6 +21,8 @@ from protocol.messages.sync import (
     AnyWords,
     Blocks,
     Contacts,
+    Follows,
+    Hidden,
     Mutes,
     Own,
     Reads,
@@ -30,11 +32,13 @@ from protocol.messages.sync import (
 
 Key: TypeAlias = tuple[str, bytes]  # (field, subject)
 Value: TypeAlias = tuple[Any, ...]  # what the type of the field says beside the subject
-CONTACTS, VERIFIED, TOKENS, BLOCKS, MUTES, READS, OWN = (
-    body.TYPE for body in (Contacts, Verified, Tokens, Blocks, Mutes, Reads, Own)
+CONTACTS, VERIFIED, TOKENS, BLOCKS, MUTES, READS, OWN, FOLLOWS, HIDDEN = (
+    body.TYPE for body in (Contacts, Verified, Tokens, Blocks, Mutes, Reads, Own, Follows, Hidden)
 )
-_BODIES: Final[tuple[type[AnyWords], ...]] = (Own, Contacts, Verified, Tokens, Blocks, Mutes, Reads)
-_GONE: Final[dict[str, Value]] = {CONTACTS: (None,), BLOCKS: (False,)}
+_BODIES: Final[tuple[type[AnyWords], ...]] = (
+    Own, Contacts, Verified, Tokens, Blocks, Mutes, Reads, Follows, Hidden
+)  # fmt: skip
+_GONE: Final[dict[str, Value]] = {CONTACTS: (None,), BLOCKS: (False,), FOLLOWS: (False,), HIDDEN: (None,)}
 NOT_CHECKED, CHECKED, CHANGED = 0, 1, 2  # states of ``verified``
 
 
@@ -106,7 +110,7 @@ def bodies(words: Iterable[Word], *, again: bool = False) -> Iterator[AnyWords]:
 def unsaid(field: str, here: Value | None, known: Value | None) -> Value | None:
     """What is to be said about a key where ``here`` is so (None: no opinion) and ``known`` was said; None: nothing.
 
-    Of contacts and blocks it means something that they are gone.
+    Of contacts, blocks, follows and hidden words it means something that they are gone.
     """
     if here is None:
         gone = _GONE.get(field)
@@ -115,6 +119,7 @@ def unsaid(field: str, here: Value | None, known: Value | None) -> Value | None:
 
 
 __all__ = [
-    "BLOCKS", "CHANGED", "CHECKED", "CONTACTS", "MUTES", "NOT_CHECKED", "OWN", "READS", "TOKENS", "VERIFIED", "Key",
+    "BLOCKS", "CHANGED", "CHECKED", "CONTACTS", "FOLLOWS", "HIDDEN", "MUTES", "NOT_CHECKED", "OWN",
+    "READS", "TOKENS", "VERIFIED", "Key",
     "Value", "Word", "beats", "bodies", "normal", "unsaid", "words_of", "yields",
 ]  # fmt: skip

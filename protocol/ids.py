@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Final
 
-from protocol.limits import ID_BYTES
+from protocol.limits import FEED_SHARDS, ID_BYTES
 
 _DOMAIN: Final = b"chappe/v1/"
 Entropy = Callable[[int], bytes]  # entropy(n) -> n unpredictable bytes
@@ -25,6 +25,11 @@ class TopicKind(IntEnum):
     INBOX = 3  # H(account): anybody appends, the account reads
     SELF = 4  # H(account): the account's own devices
     FEED = 5  # H(account): signed public entries of one account
+    SHARD = 6  # H(number): where entries of a 64th of all feeds are; the relay appends, everybody reads
+    ABOUT = 7  # H(key of an entry): where the entries are that answer, repeat or like one; the relay appends
+
+
+PUBLIC_KINDS: Final = frozenset({TopicKind.FEED, TopicKind.SHARD, TopicKind.ABOUT})  # everybody reads them
 
 
 def tagged_hash(label: str, parts: Iterable[bytes]) -> bytes:
@@ -71,6 +76,36 @@ def self_topic(account: bytes) -> bytes:
 def feed_topic(account: bytes) -> bytes:
     """Topic of an account's public feed."""
     return tagged_hash("topic/feed", (account,))
+
+
+def shard_of(feed: bytes) -> int:
+    """The number of the shard log that points to the entries of a feed."""
+    return feed[0] % FEED_SHARDS
+
+
+def shard_topic(number: int) -> bytes:
+    """Topic of a shard log."""
+    return tagged_hash("topic/shard", (number.to_bytes(1, "big"),))
+
+
+def entry_key(account: bytes, message_id: bytes) -> bytes:
+    """What a public entry is known by everywhere: an id alone may be another author's, too. 32 bytes."""
+    return tagged_hash("feed/entry", (account, message_id))
+
+
+def profile_key(account: bytes) -> bytes:
+    """What the profiles of an account are about; no message has the id of zeros."""
+    return entry_key(account, bytes(ID_BYTES))
+
+
+def followers_key(account: bytes) -> bytes:
+    """What it is about when somebody follows an account; no message has the id of ones."""
+    return entry_key(account, b"\xff" * ID_BYTES)
+
+
+def about_topic(key: bytes) -> bytes:
+    """Topic of what is said about the public entry of a key."""
+    return tagged_hash("topic/about", (key,))
 
 
 def link_slot(secret: bytes, step: int) -> bytes:

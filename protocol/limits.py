@@ -219,6 +219,24 @@ WORKER_TOPICS_MAX: Final = 1_000_000  # topics of one worker that a relay keeps 
 RELEASE_MS: Final = 10_000  # a process that is asked to hand slots over writes what it has; then they are taken
 LEASED_TOPICS_MAX: Final = 1024  # subscriptions that one process of a worker has at a time; idle ones make room
 
+# -- feeds ------------------------------------------------------------------------------------------------------------
+FEED_SHARDS: Final = 64  # logs that point to all public entries: as many rankers can share them
+FEED_TAGS_MAX: Final = 8  # tags of an entry: whoever needs more wants to be found, not understood
+FEED_TAG_CHARS_MAX: Final = 32  # one tag: the longest German words in use
+FEED_KIND_CHARS_MAX: Final = 16  # name of a kind of entry
+FEED_TEXT_CHARS_MAX: Final = 4000  # text of a post: an essay of two pages; longer things are files
+FEED_MEDIA_MAX: Final = 4  # files of a post: what fits a screen
+FEED_NAME_CHARS_MAX: Final = 64  # the name in a profile
+FEED_BIO_CHARS_MAX: Final = 500  # what a profile says
+FEED_LABEL_CHARS_MAX: Final = 64  # a label on an entry
+FEED_SOURCES_MAX: Final = 4  # addresses that back a context note
+FEED_SOURCE_CHARS_MAX: Final = 512  # one such address
+FEED_READ_MAX: Final = 100  # entries in one `feeds.read`: three screens
+FEED_GET_MAX: Final = 64  # entries in one `feeds.get`: a ranked page, or what a screen quotes
+FEED_READ_BYTES_MAX: Final = 512 * 1024  # of entries in one answer: half a message, whatever their size
+FEED_LIVE_MAX: Final = 256  # feeds that a reader follows live; heads of the others are asked for
+FEED_FOLLOWS_MAX: Final = 5000  # feeds that an account follows: 20 questions for their heads
+
 # -- games ------------------------------------------------------------------------------------------------------------
 GAME_NAME_CHARS_MAX: Final = 48  # `openspiel:` and the longest name there
 GAME_ACTION_CHARS_MAX: Final = 128  # one action: the longest are a backgammon move, and a reveal with its salt
@@ -240,3 +258,8 @@ GAME_GRACE_MS: Final = 90_000  # whoever lost the connection may come back: a re
 GAME_SPECTATOR_DELAY_MS: Final = 15_000  # spectators see the past: nobody is helped by a friend who watches
 GAME_SIGNED_BYTES_MAX: Final = 16 * 1024  # a signed genesis: ten players of 32 devices; an entry has about 700 bytes
 GAME_OBSERVATION_BYTES_MAX: Final = 8192  # what one player sees: a 19 × 19 board has 400 bytes
+
+# -- ranking ----------------------------------------------------------------------------------------------------------
+RANK_TAGS_MAX: Final = 8  # tags of a post that count; a post with 10,000 is about nothing
+RANK_TAG_CHARS_MAX: Final = 64  # of one tag: long compound words fit
+RANK_PAGE_ITEMS_MAX: Final = 50  # posts on one page: with their arithmetic about 15 KB

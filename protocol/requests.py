@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from protocol import limits as L
-from protocol.frames import Key, Token, UInt
+from protocol.frames import Key, MessageId, Token, UInt
 
 Handle: TypeAlias = Annotated[
     str, Meta(min_length=L.HANDLE_CHARS_MIN, max_length=L.HANDLE_CHARS_MAX, pattern=r"^[a-z0-9][a-z0-9_.-]*\Z")
@@ -131,6 +131,47 @@ class OwnTopic(Params, frozen=True):
     role: UInt
 
 
+class ReadFeed(Params, frozen=True):
+    """``feeds.read``: entries of a public topic behind an offset, oldest first. Result: FeedPage. 404 if not public."""
+
+    topic: Key
+    after: UInt = 0
+    limit: Annotated[int, Meta(ge=1, le=L.FEED_READ_MAX)] = L.FEED_READ_MAX
+
+
+class GetEntries(Params, frozen=True):
+    """``feeds.get``: single entries of public topics. Result: a list of FeedEntry or nil, in order.
+
+    The list may be shorter, where its entries are large: ask again for the rest.
+    """
+
+    places: Annotated[tuple[tuple[Key, UInt], ...], Meta(max_length=L.FEED_GET_MAX)]  # (topic, offset)
+
+
+class FeedEntry(Params, frozen=True):
+    """A public entry, as the relay keeps it."""
+
+    generation: UInt
+    offset: UInt
+    id: MessageId
+    account: Key
+    device: Key
+    ts: UInt
+    flags: UInt
+    header: Annotated[bytes, Meta(max_length=L.HEADER_BYTES_MAX)]
+    body: Annotated[bytes, Meta(max_length=L.BODY_BYTES_MAX)]
+
+
+class FeedPage(Params, frozen=True):
+    """Part of a public topic: up to ``next`` everything is here, or gone (``holes``: first and last offset)."""
+
+    generation: UInt
+    head: UInt
+    next: UInt
+    entries: Annotated[tuple[FeedEntry, ...], Meta(max_length=L.FEED_READ_MAX)] = ()
+    holes: Annotated[tuple[tuple[UInt, UInt], ...], Meta(max_length=L.FEED_READ_MAX)] = ()
+
+
 class PutLink(Params, frozen=True):
     """``link.put``: leave a sealed parcel for a device that is being linked, for ten minutes. Result: nil."""
 
@@ -227,6 +268,8 @@ METHODS: Final[dict[str, type[Params]]] = {
     "topics.members": GetMembers,
     "topics.reserve": Reserve,
     "topics.list": ListTopics,
+    "feeds.read": ReadFeed,
+    "feeds.get": GetEntries,
     "link.put": PutLink,
     "link.get": GetLink,
     "recovery.put": PutRecovery,

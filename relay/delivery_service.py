@@ -21,6 +21,7 @@ from protocol.frames import Evt, Frame, Req, SubResult
 from protocol.identity import DeviceList, IdentityError
 from protocol.limits import BLOB_RESERVE_BYTES, KEY_PACKAGES_LOW, KEY_PACKAGES_MAX, LIST_TOPICS_MAX, MESSAGE_BYTES_MAX
 from protocol.puzzle import Puzzle
+from relay import feeds
 from relay.admission import registration
 from relay.bounds import CLAIM_DEVICES_MAX, RETRY_MS
 from relay.context import Relay
@@ -253,6 +254,16 @@ class DeliveryService:
         rows = await self._store.topics.of_account(client.account, params.after, LIST_TOPICS_MAX)
         return Answer(encode_struct([R.OwnTopic(*row) for row in rows]))
 
+    # -- public topics -------------------------------------------------------------------------------------------------
+    async def read_feed(self, client: Client, params: R.ReadFeed) -> Answer | Refused:
+        """``feeds.read``"""
+        page = await feeds.read(self._store.topics, client.account, params)
+        return page if isinstance(page, Refused) else Answer(encode_struct(page))
+
+    async def get_entries(self, client: Client, params: R.GetEntries) -> Answer | Refused:
+        """``feeds.get``"""
+        return Answer(encode_struct(await feeds.get(self._store.topics, client.account, params)))
+
     # -- linking, recovery, contacts -----------------------------------------------------------------------------------
     async def put_link(self, client: Client, params: R.PutLink) -> Answer | Refused:
         """``link.put``"""
@@ -326,6 +337,8 @@ _METHODS: Final[dict[str, Method]] = {
     "topics.members": DeliveryService.members,
     "topics.reserve": DeliveryService.reserve,
     "topics.list": DeliveryService.list_topics,
+    "feeds.read": DeliveryService.read_feed,
+    "feeds.get": DeliveryService.get_entries,
     "link.put": DeliveryService.put_link,
     "link.get": DeliveryService.get_link,
     "recovery.put": DeliveryService.put_recovery,

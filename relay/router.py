@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason, RemoteProtocolError
+from protocol.feeds import pointers
 from protocol.frames import FLAGS_PUBLISHABLE, AccessChange, Err, ErrDetail, Flag, Msg, Pub, PubResult, Role
 from protocol.ids import id_ms
 from protocol.limits import ID_AGE_MS_MAX, ID_AHEAD_MS_MAX
@@ -22,7 +23,7 @@ from relay.context import Relay
 from relay.hub import Hub, Subscription
 from relay.lease import LEASE_BYTES
 from storage.base import Append, Appended, Outcome, Refused, StoreAway, WelcomePost
-from storage.flags import ACCESS, COMMIT, EPHEMERAL, ERASE, NEVER_EPHEMERAL, NO_ECHO, RESET, SEALED
+from storage.flags import ACCESS, COMMIT, EPHEMERAL, ERASE, NEVER_EPHEMERAL, NO_ECHO, PUBLIC, RESET, SEALED
 
 _NOT_PUBLISHABLE: Final = ~int(FLAGS_PUBLISHABLE)
 _OFFSET_BYTES: Final = 8
@@ -114,6 +115,12 @@ def _stored(frame: Pub, facts: Facts) -> Append | Refused:
         erases = int.from_bytes(frame.header, "big") if len(frame.header) == _OFFSET_BYTES else 0
         if not erases:
             return _bad("flagged ERASE, but the header is no offset in 8 bytes")
+    points: tuple[bytes, ...] = ()
+    if flags & PUBLIC:
+        try:
+            points = pointers(frame.topic, flags, frame.header)
+        except RemoteProtocolError as error:
+            return _bad(f"flagged PUBLIC, but the header is none of a feed: {error.text}"[:400])
     return Append(
         account=facts.account, device=facts.device, login=facts.login, topic=frame.topic, id=frame.id,
         digest=digest_of(frame), after=frame.after, flags=flags, epoch=frame.epoch, expect=frame.expect, ttl=frame.ttl,
@@ -123,6 +130,7 @@ def _stored(frame: Pub, facts: Facts) -> Append | Refused:
         welcomes=() if bundle is None else tuple(WelcomePost(w.account, w.body, w.token) for w in bundle.welcomes),
         blobs=() if bundle is None else bundle.blobs, token=frame.token if flags & Flag.SEALED else None,
         lease=None if flags & Flag.SEALED or frame.token is None else int.from_bytes(frame.token, "big"),
+        pointers=points,
     )  # fmt: skip
 
 

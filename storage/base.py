@@ -63,6 +63,7 @@ class Append:
     blobs: tuple[bytes, ...] = ()
     token: bytes | None = None  # INBOX: of a contact of its owner
     lease: int | None = None  # token of the topic's slot, where a process of a worker sends
+    pointers: tuple[bytes, ...] = ()  # public topics that get a pointer to this entry of a feed
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,8 @@ class AppendBatch:
         self._serving = serving(self._connection, intents)
         inboxes = {self._home(intent, welcome) for intent in intents for welcome in intent.welcomes}
         self._leases = leases(self._connection, intents)
-        self._load_topics({intent.topic for intent in intents} | inboxes)
+        pointed = {topic for intent in intents for topic in intent.pointers}
+        self._load_topics({intent.topic for intent in intents} | inboxes | pointed)
         self._load_devices({intent.device for intent in intents})
         self._load_stored(intents)
         self._load_members(intents)
@@ -256,7 +257,7 @@ class AppendBatch:
         after_stored = intent.after is None or (key, intent.device, intent.after) in self._stored
         author = members.get(intent.account)
         lease = self._leases.get((intent.account, slot_of(intent.topic)), 0)
-        special = intent.access or intent.create or intent.welcomes or intent.erases or intent.blobs
+        special = intent.access or intent.create or intent.welcomes or intent.erases or intent.blobs or intent.pointers
         if not special and (topic is None or topic.kind is not TopicKind.INBOX):
             return Facts(topic, author, login, listed, expires_ms, stored, after_stored, lease=lease)
         inboxes = {}
@@ -276,6 +277,7 @@ class AppendBatch:
             target=self._targets.get((key, intent.erases)),
             blobs_missing=len(set(intent.blobs).difference(self._blobs)),
             lease=lease,
+            pointed={topic: self._topics[topic] for topic in intent.pointers if topic in self._topics},
         )  # fmt: skip
 
     def _inbox(self, inbox: bytes, intent: Append, token: bytes | None, *, used: bool = False) -> InboxFacts:
@@ -314,7 +316,7 @@ class AppendBatch:
     def _write(self) -> None:
         touched = {plan.topic.topic for _, plan in self._plans}
         touched.update(inbox.topic for _, plan in self._plans for inbox, _ in plan.inboxes)
-        if any(plan.created for _, plan in self._plans):
+        if touched.difference(self._topic_n):
             number = sql.next_number(self._connection, "topics")
             for topic in sorted(touched.difference(self._topic_n)):
                 self._topic_n[topic] = number

@@ -107,6 +107,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     target: Target | None = None  # ERASE
     blobs_missing: int = 0  # named blobs that are not stored
     lease: int = 0  # token in force of the topic's slot, where a process of a worker sends
+    pointed: Mapping[bytes, TopicFacts] = {}  # of the topics that get a pointer, those that there are
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
@@ -117,7 +118,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     created: bool = False
     members: tuple[Member, ...] = ()  # rows to insert or replace
     forgotten: tuple[bytes, ...] = ()  # accounts whose rows go
-    inboxes: tuple[tuple[TopicFacts, Entry], ...] = ()  # Welcomes: the inbox as it is afterwards, and its new entry
+    inboxes: tuple[tuple[TopicFacts, Entry], ...] = ()  # Welcomes and pointers: their topics afterwards, new entries
     erases: int = 0  # offset that becomes a tombstone
     blobs: tuple[bytes, ...] = ()  # referenced by the entry
     change: AccessChange | None = None  # in force after this entry

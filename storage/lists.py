@@ -9,9 +9,9 @@ from protocol.errors import Code, Reason
 from protocol.ids import tagged_hash
 from protocol.limits import DEVICES_MAX, ID_BYTES
 from storage.base import Entry, Refused
+from storage.extending import extend
 from storage.facts import TopicFacts
 from storage.flags import DEVICES
-from storage.ordering import extend
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import trio
 from msgspec import structs
 
 from protocol.frames import GapReason, Role
-from protocol.ids import TopicKind, slot_of
+from protocol.ids import PUBLIC_KINDS, TopicKind, slot_of
 from protocol.limits import (
     BLOB_UNLINKED_MS,
     COMMIT_SPACING_MS,
@@ -204,7 +204,7 @@ class MemoryTopics:
         if log is None:
             return None
         member, f = log.members.get(account), log.facts
-        if member is None and f.kind is TopicKind.FEED:
+        if member is None and f.kind in PUBLIC_KINDS:
             member = Member(account, Role.READER, 0, 0)
         if member is None or member.role == LEFT:
             return None
@@ -223,7 +223,7 @@ class MemoryTopics:
         store.counts["appended"] += 1
         log = store.logs.setdefault(intent.topic, Log(plan.topic))
         for topic, entry in ((plan.topic, plan.entry), *plan.inboxes):
-            self._extend(store.logs[topic.topic], topic, entry, intent.digest)
+            self._extend(store.logs.setdefault(topic.topic, Log(topic)), topic, entry, intent.digest)
         for account in plan.forgotten:
             del log.members[account]
         log.members.update((member.account, member) for member in plan.members)
@@ -277,4 +277,5 @@ class MemoryTopics:
             target=target,
             blobs_missing=len(set(intent.blobs).difference(store.heap)),
             lease=store.leases.get((intent.account, slot_of(intent.topic)), 0),
+            pointed={topic: store.logs[topic].facts for topic in intent.pointers if topic in store.logs},
         )

@@ -39,9 +39,9 @@ from protocol.limits import (
     RESERVE_EVERY_MS,
     RESERVE_MS,
 )
-from protocol.position import chain_hash, chain_start
 from storage import access, inboxes
-from storage.base import Append, Appended, Entry, Refused
+from storage.base import Append, Appended, Refused
+from storage.extending import extend, point
 from storage.facts import LEFT, Facts, Plan, TopicFacts
 from storage.flags import ACCESS, COMMIT, ERASE, PUBLIC, RESET, SEALED, STORED, URGENT, WELCOME
 from storage.logins import late
@@ -353,23 +353,11 @@ def _append(
         read_from = min(intent.read_from, entry.offset)
         header = encode_struct(WelcomeHeader(topic.topic, topic.generation, read_from, topic.group, topic.fence))
         posts.append(extend(inbox, inbox, author, marked, 0, 0, header, welcome.body, now_ms))
+    posts += point(facts, intent, entry, now_ms)
     return Plan(
         entry, topic, created, changed.members, changed.forgotten, tuple(posts), intent.erases,
         tuple(dict.fromkeys(intent.blobs)), changed.change,
     )  # fmt: skip
-
-
-def extend(
-    before: TopicFacts, after: TopicFacts, author: tuple[bytes, bytes, bytes], flags: int, fence: int, ttl: int,
-    header: bytes, body: bytes, now_ms: int,
-) -> tuple[TopicFacts, Entry]:  # fmt: skip
-    """One more entry by ``author`` (account, device, id): ``after`` with it at its head, and the entry."""
-    offset, ts, generation = before.head + 1, max(now_ms, before.ts), before.generation
-    previous = before.head_hash if before.head else chain_start(before.topic)
-    value = chain_hash(previous, generation, offset, *author, fence, flags, header, body)
-    account, device, id_ = author
-    entry = Entry(before.topic, generation, offset, id_, account, device, ts, flags, fence, ttl, header, body, value)
-    return msgspec.structs.replace(after, head=offset, head_hash=value, ts=ts), entry
 
 
 # -- reservations ------------------------------------------------------------------------------------------------------

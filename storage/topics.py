@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from protocol.frames import GapReason, Role
-from protocol.ids import TopicKind
+from protocol.ids import PUBLIC_KINDS, TopicKind
 from storage import bounds, retention, sql
 from storage.base import Append, Entry, Freed, Hole, Outcome, Page, Refused, TopicState
 from storage.batch import TOPICS, topic_facts
@@ -114,7 +114,7 @@ def _states(connection: Connection, topics: Sequence[bytes], account: bytes) -> 
     for topic, kind, generation, head, value, group, fence, floor, role, since in sql.select_in(
         connection, query, set(topics), account
     ):
-        if kind == TopicKind.FEED:  # public: everybody reads
+        if kind in PUBLIC_KINDS:  # everybody reads
             role, since = role or Role.READER, since or 0
         if role is not None and role != LEFT:
             found[topic] = TopicState(

@@ -11,6 +11,8 @@ from typing import Final
 from clients.cli.money import HELP as MONEY_HELP
 from clients.cli.money import Money
 from clients.cli.news import News
+from clients.cli.posting import HELP as POSTING_HELP
+from clients.cli.posting import Posting
 from clients.cli.room import NotFound, Room, short
 from clients.client import Client
 from clients.devices.code import invite_text
@@ -29,6 +31,8 @@ HELP: Final = (
 [bold]/trust[/] NAME          go on with somebody whose keys have changed, without verifying
 """
     + MONEY_HELP
+    + "\n"
+    + POSTING_HELP
 )
 
 
@@ -50,6 +54,7 @@ class Personal:
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
             **money.verbs,
+            **Posting(room).verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 

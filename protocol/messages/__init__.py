@@ -3,6 +3,7 @@
 from protocol.messages import chat as chat
 from protocol.messages import eph as eph
 from protocol.messages import ext as ext
+from protocol.messages import feed as feed
 from protocol.messages import game as game
 from protocol.messages import group as group
 from protocol.messages import key as key

@@ -74,6 +74,20 @@ class Reads(Words, frozen=True, kw_only=True):
     items: Annotated[tuple[tuple[Key, UInt, UInt], ...], _Items]
 
 
+@register("sync.follows")
+class Follows(Words, frozen=True, kw_only=True):
+    """(account, whether its feed is followed)."""
+
+    items: Annotated[tuple[tuple[Key, bool], ...], _Items]
+
+
+@register("sync.hidden")
+class Hidden(Words, frozen=True, kw_only=True):
+    """(SHA-256 of a word, the word; nil: no more): posts with this word are not shown."""
+
+    items: Annotated[tuple[tuple[Key, Name | None], ...], _Items]
+
+
 @register("sync.own")
 class Own(Words, frozen=True, kw_only=True):
     """(our account, the token that we give to contacts, tokens of open invitations)."""
@@ -84,7 +98,7 @@ class Own(Words, frozen=True, kw_only=True):
     ]
 
 
-AnyWords: TypeAlias = Contacts | Verified | Tokens | Blocks | Mutes | Reads | Own
+AnyWords: TypeAlias = Contacts | Verified | Tokens | Blocks | Mutes | Reads | Follows | Hidden | Own
 
 
 @register("sync.ask")

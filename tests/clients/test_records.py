@@ -51,7 +51,9 @@ def test_numbers_in_vaults_never_change_their_meaning() -> None:
         ("FOUNDING", 1), ("WAITING", 2), ("ACTIVE", 3), ("LOCKED", 4), ("REMOVED", 5), ("LEFT", 6),
         ("REQUEST", 7),
     ]  # fmt: skip
-    assert [(work.name, int(work)) for work in R.Work] == [("MESSAGE", 1), ("COMMIT", 2), ("BOX", 3), ("LEAVE", 4)]
+    assert [(work.name, int(work)) for work in R.Work] == [
+        ("MESSAGE", 1), ("COMMIT", 2), ("BOX", 3), ("LEAVE", 4), ("POST", 5)
+    ]  # fmt: skip
 
 
 def test_defaults_are_not_shared() -> None:

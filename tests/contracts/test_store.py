@@ -11,6 +11,7 @@ from tests.contracts.accounts import *  # noqa: F403
 from tests.contracts.admission import *  # noqa: F403
 from tests.contracts.conversations import *  # noqa: F403
 from tests.contracts.entries import *  # noqa: F403
+from tests.contracts.feeds import *  # noqa: F403
 from tests.contracts.keeping import *  # noqa: F403
 from tests.contracts.kit import BACKENDS, Clock, Kit, opened
 from tests.contracts.reports import *  # noqa: F403

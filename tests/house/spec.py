@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import inspect as types
 
-from protocol import content, frames, identity, ids, position, reports, requests
+from protocol import content, feeds, frames, identity, ids, position, reports, requests
 from protocol.limits import INT_MAX
 from protocol.messages import REGISTRY
 from tests.house.documents import BLOCKS, SPEC, Block, enum_block, fields_text, first_line, table
@@ -23,7 +23,8 @@ from tests.house.tree import ROOT
 CARRIED: tuple[type[msgspec.Struct], ...] = (
     frames.Subscription, frames.SubResult, frames.PubResult, frames.ErrDetail, frames.Bundle, frames.Create,
     frames.Welcome, frames.AccessChange, frames.WelcomeHeader, requests.LoginResult, requests.ClaimedPackage,
-    requests.PresenceOf, identity.DeviceList, identity.Device, position.Seen, content.Reference, reports.Report,
+    requests.PresenceOf, requests.FeedEntry, requests.FeedPage, feeds.FeedHeader, feeds.SignedEntry, feeds.Pointer,
+    identity.DeviceList, identity.Device, position.Seen, content.Reference, reports.Report,
     reports.Item,
 )  # fmt: skip
 

@@ -51,7 +51,7 @@ def carried_by(info: inspect.Type, top: bool = True) -> set[type]:
     return set()
 
 
-@pytest.mark.parametrize("name", ["ids.py", "position.py", "identity.py"])
+@pytest.mark.parametrize("name", ["ids.py", "position.py", "identity.py", "feeds.py"])
 def test_every_label_that_separates_hashes_and_signatures_is_in_it(name: str) -> None:
     source = Path(ROOT, "protocol", name).read_text(encoding="utf-8")
     labels = {found.removesuffix("\\x00") for found in re.findall(r'b"(chappe/v1/[^"]+)"', source)}

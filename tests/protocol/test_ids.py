@@ -28,6 +28,9 @@ def by_hand(label: str, *items: bytes) -> bytes:
         (ids.inbox_topic(ONE), by_hand("topic/inbox", ONE)),
         (ids.self_topic(ONE), by_hand("topic/self", ONE)),
         (ids.feed_topic(ONE), by_hand("topic/feed", ONE)),
+        (ids.shard_topic(7), by_hand("topic/shard", b"\x07")),
+        (ids.about_topic(ONE), by_hand("topic/about", ONE)),
+        (ids.entry_key(ONE, OTHER), by_hand("feed/entry", ONE, OTHER)),
         (ids.tagged_hash("x", ()), by_hand("x")),
     ],
 )
@@ -44,7 +47,9 @@ def test_a_pair_is_the_same_from_both_sides_and_a_group_is_its_founders() -> Non
 def test_kinds_never_meet() -> None:
     of_one = [ids.inbox_topic(ONE), ids.self_topic(ONE), ids.feed_topic(ONE), ids.pair_topic(ONE, ONE)]
     assert len(set(of_one)) == len(of_one)
-    assert len(set(ids.TopicKind)) == 5
+    assert len(set(ids.TopicKind)) == 7
+    of_one += [ids.shard_topic(1), ids.about_topic(ONE), ids.entry_key(ONE, OTHER)]
+    assert len(set(of_one)) == 7
 
 
 @given(parts, parts)

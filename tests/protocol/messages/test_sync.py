@@ -14,7 +14,8 @@ KEY, TOKEN = b"k" * 32, b"t" * 16
 
 
 def test_the_family() -> None:
-    check_family(sync, "sync", {"contacts", "verified", "tokens", "blocks", "mutes", "reads", "own", "ask"})
+    names = {"contacts", "verified", "tokens", "blocks", "mutes", "reads", "follows", "hidden", "own", "ask"}
+    check_family(sync, "sync", names)
 
 
 def test_the_longest_message_fits() -> None:

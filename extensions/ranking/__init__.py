@@ -1,0 +1,1 @@
+"""Ranking: candidates, learning, bridging, slate. Pure: `worker` alone speaks to a relay."""
