@@ -27,7 +27,7 @@ from protocol.errors import ChappeError, RemoteProtocolError
 from protocol.frames import Digest, Int, Key, Signature, UInt
 from protocol.identity import SigningKey, verify
 from protocol.ids import tagged_hash
-from protocol.match import REFEREE_FROM, Act, Fault, Kind
+from protocol.plies import REFEREE_FROM, Act, Fault, Kind
 from protocol.rules.clocks import Clocks, Spec
 
 VERSION: Final = 1

@@ -56,7 +56,6 @@ class Book:
         self.watches = {log.worker: self._watch(log) for log in self._all(W.LOGS, KnownLog)}
         self.history: list[P.History] = []  # the last answer, for whoever asked
         self.changed: Callable[[], None] = lambda: None
-        engine.shelf.journal.received = self.heard
 
     def _all(self, place: str, type_: type[T]) -> list[T]:
         return [msgspec.msgpack.decode(value, type=type_) for value in self._shelf.vault.scan(place)]
