@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from clients.cli.gaming import HELP as GAMES_HELP
+from clients.cli.gaming import Gaming
 from clients.cli.money import HELP as MONEY_HELP
 from clients.cli.money import Money
 from clients.cli.news import News
@@ -29,6 +31,8 @@ HELP: Final = (
 [bold]/trust[/] NAME          go on with somebody whose keys have changed, without verifying
 """
     + MONEY_HELP
+    + "\n"
+    + GAMES_HELP
 )
 
 
@@ -45,11 +49,12 @@ class Personal:
         self._client: Client = room.client
         self._say = say
         money = Money(room)
-        self.news = News(room, money)
+        gaming = Gaming(room)
+        self.news = News(room, money, gaming)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
-            **money.verbs,
+            **money.verbs, **gaming.verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 
