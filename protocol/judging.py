@@ -244,9 +244,19 @@ def _referees(place: Place, ruling: Ruling) -> Act:
     return Act(Kind(ruling.kind), ruling.seat, ruling.action)
 
 
-def digests(rules: AnyRules, match: Match) -> tuple[bytes, ...]:
-    """What the referee signs of what is seen: by each seat, and by everybody."""
-    secret = match.secret if rules.hidden else b""
+def views(rules: AnyRules, match: Match) -> tuple[bytes, ...]:
+    """What is seen: by each seat, and by everybody. Where nothing is hidden, all see the same."""
+    public = rules.observe(match.state, None)
+    if not rules.hidden:
+        return (public,) * (match.seats + 1)
+    return (*(rules.observe(match.state, seat) for seat in range(match.seats)), public)
+
+
+def digests(rules: AnyRules, match: Match, seen: tuple[bytes, ...] = ()) -> tuple[bytes, ...]:
+    """What the referee signs of what is seen: by each seat, and by everybody. ``seen``: the ``views``, if known."""
+    seen = seen or views(rules, match)
+    if not rules.hidden:
+        return (observation_digest(b"", 0, 0, seen[0]),) * len(seen)
     ply = match.ply - 1
-    seen = [observation_digest(secret, seat, ply, rules.observe(match.state, seat)) for seat in range(match.seats)]
-    return (*seen, observation_digest(b"", 0, ply, rules.observe(match.state, None)))
+    own = (observation_digest(match.secret, seat, ply, seen[seat]) for seat in range(match.seats))
+    return (*own, observation_digest(b"", 0, ply, seen[-1]))

@@ -40,7 +40,7 @@ from extensions.games.table import (
 )
 from protocol import limits as L
 from protocol.identity import SigningKey
-from protocol.judging import Log, check_entry, check_statement, digests, start
+from protocol.judging import Log, check_entry, check_statement, digests, start, views
 from protocol.match import advance, outcome_text
 from protocol.plies import Act, Fault, Kind, MatchError
 from protocol.rules import clocks as C
@@ -262,19 +262,17 @@ class _Step:
             raise AssertionError("a table without a log has no entries")
         rules = self._referee.games[log.genesis.game]
         match = advance(rules, log.match, act, self._now_ms)
-        seen = digests(rules, match)
+        seen = views(rules, match)
         ruling = Ruling(
             match.match, log.match.ply, log.link, statement_hash(statement), act.kind, act.seat, act.action,
-            self._now_ms, readings(match.clocks), seen,
+            self._now_ms, readings(match.clocks), digests(rules, match, seen),
         )  # fmt: skip
         entry = Entry(statement, sign(ruling, self._referee.key))
         self._table = replace(self._table, log=replace(log, match=match, link=next_link(log.link, entry)))
         ply, seats = log.match.ply, range(match.seats)
         salts = tuple(observation_salt(match.secret, seat, ply) if rules.hidden else b"" for seat in seats)
-        shown = tuple(rules.observe(match.state, seat) for seat in seats)
-        self._effects.append(Logged(ply, entry, shown, salts))
-        public = rules.observe(match.state, None)
-        self._effects.append(Shown(self._now_ms + L.GAME_SPECTATOR_DELAY_MS, ply, public))
+        self._effects.append(Logged(ply, entry, seen[:-1], salts))
+        self._effects.append(Shown(self._now_ms + L.GAME_SPECTATOR_DELAY_MS, ply, seen[-1]))
 
     def _follow_up(self) -> None:
         """What the referee says after an entry: what chance decided, and at the end the seed and the result."""
