@@ -31,9 +31,10 @@ from clients.connection import Link, LinkDown, LinkStatistics
 from clients.conversations import Conversation
 from clients.directory import CannotAdd
 from clients.engine import Engine
-from clients.events import AnyEvent, AnyNotice, Event, decode_event
+from clients.events import AnyEvent, AnyNotice, Event, Received, decode_event
 from clients.feed import Feed
 from clients.files import Files, OnProgress, ignore
+from clients.games import Games
 from clients.journal import JournalStatistics
 from clients.keeper import Keeper
 from clients.outbox import OutboxStatistics
@@ -111,6 +112,8 @@ class Client:
         )  # fmt: skip
         self.wallet = Wallet(self.engine, self._pair_topic, self.find, self._check_keys)
         self.feed = Feed(self.engine, self.wait_connected, self.files, self.room_to_send, self._group_topic)
+        self.games = Games(self.engine, self._pair_topic, self.find)
+        self.engine.shelf.journal.received = self._received
         self._keeper.invite = invite
         self.news = trio.Event()  # set, and replaced, whenever something was told
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
@@ -323,6 +326,10 @@ class Client:
     ) -> int:  # fmt: skip
         """Report somebody's message to the operator, who can then prove who said it; see ``Reporter.report``."""
         return await self.reporter.report(topic, offset, ground, text, attach)
+
+    def _received(self, event: Received) -> None:
+        self.wallet.book.heard(event)
+        self.games.book.heard(event)
 
     async def _pair_topic(self, account: bytes) -> bytes:
         return (await self.pair(account)).topic

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from protocol.match import ON_ITS_WORD, REFEREE_FROM, Act, Fault, Kind, Match, MatchError, advance, new_match
+from protocol.match import Match, advance, new_match
+from protocol.plies import ON_ITS_WORD, REFEREE_FROM, Act, Fault, Kind, MatchError
 from protocol.rules.base import AnyRules, Result, RulesError
 from protocol.rules.deals import is_seed, mix, observation_digest
 from protocol.transcript import (
@@ -56,6 +57,15 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the next entry of a match belongs: all that its signatures can be checked against without the rules."""
+
+    genesis: Genesis
+    ply: int
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """A match, its place in the chain, and what was agreed before it."""
 
@@ -63,6 +73,11 @@ class Log:
     match: Match
     link: bytes
     secret: bytes = field(repr=False)  # empty while sealed
+
+    @property
+    def place(self) -> Place:
+        """Where the next entry belongs."""
+        return Place(self.genesis, self.match.ply, self.link)
 
 
 def verify(transcript: Transcript, games: Mapping[str, AnyRules]) -> Verdict:
@@ -119,7 +134,7 @@ def check_genesis(genesis: Genesis, signer: bytes, games: Mapping[str, AnyRules]
 
 def _begin(transcript: Transcript, genesis: Genesis, games: Mapping[str, AnyRules]) -> tuple[AnyRules, Log]:
     rules = check_genesis(genesis, transcript.genesis.signer, games)
-    secret = _revealed(transcript, genesis)
+    secret = revealed_secret(transcript, genesis)
     if rules.hidden and not secret:
         raise MatchError(Fault.SEALED, "the deal is not revealed yet: it can be judged after the end")
     return rules, start(rules, genesis, transcript.genesis, secret)
@@ -136,7 +151,7 @@ def start(rules: AnyRules, genesis: Genesis, signed: Signed, secret: bytes) -> L
     return Log(genesis, match, first_link(signed), secret)
 
 
-def _revealed(transcript: Transcript, genesis: Genesis) -> bytes:
+def revealed_secret(transcript: Transcript, genesis: Genesis) -> bytes:
     """The secret of a match, from the last ruling that reveals a seed; empty if none does it rightly."""
     for entry in reversed(transcript.entries):
         if entry.statement is not None:
@@ -154,14 +169,7 @@ def _revealed(transcript: Transcript, genesis: Genesis) -> bytes:
 # -- one entry ---------------------------------------------------------------------------------------------------------
 def check_entry(rules: AnyRules, log: Log, entry: Entry) -> tuple[Log, Act]:
     """The log after one more entry, and what it says. Raises ``MatchError``."""
-    statement = None if entry.statement is None else check_statement(log, entry.statement)
-    ruling = _ruling(log, entry)
-    if statement is None:
-        act = _referees(log, ruling)
-    else:
-        act = statement.act()
-        if (ruling.kind, ruling.seat, ruling.action) != (act.kind, act.seat, act.action):
-            raise MatchError(Fault.FORGED_RULING, "the referee's ruling is about something else than was said")
+    act, ruling = read_entry(log.place, entry)
     match = advance(rules, log.match, act, ruling.at_ms)
     if ruling.clocks != readings(match.clocks):
         raise MatchError(Fault.WRONG_CLOCKS, "the clocks after it are not those that the times give")
@@ -170,44 +178,59 @@ def check_entry(rules: AnyRules, log: Log, entry: Entry) -> tuple[Log, Act]:
     return replace(log, match=match, link=next_link(log.link, entry)), act
 
 
-def check_statement(log: Log, signed: Signed) -> Statement:
+def read_entry(place: Place, entry: Entry) -> tuple[Act, Ruling]:
+    """What an entry says, and the referee's ruling: genuine and in its place. The rules are not asked here.
+
+    Raises ``MatchError``.
+    """
+    statement = None if entry.statement is None else check_statement(place, entry.statement)
+    ruling = _ruling(place, entry)
+    if statement is None:
+        return _referees(place, ruling), ruling
+    act = statement.act()
+    if (ruling.kind, ruling.seat, ruling.action) != (act.kind, act.seat, act.action):
+        raise MatchError(Fault.FORGED_RULING, "the referee's ruling is about something else than was said")
+    return act, ruling
+
+
+def check_statement(place: Place, signed: Signed) -> Statement:
     """A player's statement that fits the next place of a log. Raises ``MatchError``; the rules are not asked here."""
     try:
         statement = open_signed(signed, Statement)
     except TranscriptError as error:
         raise MatchError(error.fault, f"the player's statement: {error}") from None
-    if statement.match != log.match.match:
+    if statement.match != place.genesis.match:
         raise MatchError(Fault.OTHER_MATCH, "it was said in another match")
-    seats = log.genesis.seats
+    seats = place.genesis.seats
     if statement.seat >= len(seats) or signed.signer not in seats[statement.seat].devices:
         raise MatchError(Fault.NOT_SEATED, "the device that signed it does not play here")
-    if statement.ply != log.match.ply:
-        fault = Fault.STALE if statement.ply < log.match.ply else Fault.WRONG_PLY
-        raise MatchError(fault, f"it was said for ply {statement.ply}, and this is ply {log.match.ply}")
-    if statement.previous != log.link:
+    if statement.ply != place.ply:
+        fault = Fault.STALE if statement.ply < place.ply else Fault.WRONG_PLY
+        raise MatchError(fault, f"it was said for ply {statement.ply}, and this is ply {place.ply}")
+    if statement.previous != place.link:
         raise MatchError(Fault.WRONG_LINK, "it does not continue what is before it")
     return statement
 
 
-def _ruling(log: Log, entry: Entry) -> Ruling:
+def _ruling(place: Place, entry: Entry) -> Ruling:
     try:
         ruling = open_signed(entry.ruling, Ruling)
     except TranscriptError as error:
         raise MatchError(Fault.FORGED_RULING, f"the referee's ruling: {error}") from None
-    if entry.ruling.signer != log.genesis.referee:
+    if entry.ruling.signer != place.genesis.referee:
         raise MatchError(Fault.FORGED_RULING, "the ruling is not the referee's")
-    if ruling.match != log.match.match:
+    if ruling.match != place.genesis.match:
         raise MatchError(Fault.OTHER_MATCH, "the ruling is about another match")
-    if ruling.ply != log.match.ply:
-        raise MatchError(Fault.WRONG_PLY, f"the ruling is about ply {ruling.ply}, and this is ply {log.match.ply}")
-    if ruling.previous != log.link:
+    if ruling.ply != place.ply:
+        raise MatchError(Fault.WRONG_PLY, f"the ruling is about ply {ruling.ply}, and this is ply {place.ply}")
+    if ruling.previous != place.link:
         raise MatchError(Fault.WRONG_LINK, "the ruling does not continue what is before it")
     if ruling.statement != statement_hash(entry.statement):
         raise MatchError(Fault.FORGED_RULING, "the ruling is about another statement")
     return ruling
 
 
-def _referees(log: Log, ruling: Ruling) -> Act:
+def _referees(place: Place, ruling: Ruling) -> Act:
     """What the referee says alone, where it may say such a thing."""
     if ruling.kind not in set(Kind) or ruling.kind < REFEREE_FROM:
         raise MatchError(Fault.FORGED_RULING, "the referee says what only a player can say")
@@ -216,14 +239,24 @@ def _referees(log: Log, ruling: Ruling) -> Act:
             seed = bytes.fromhex(ruling.action)
         except ValueError:
             seed = b""
-        if not is_seed(log.match.match, seed, log.genesis.commitment):
+        if not is_seed(place.genesis.match, seed, place.genesis.commitment):
             raise MatchError(Fault.WRONG_SEED, "this seed is not the one that was committed to")
     return Act(Kind(ruling.kind), ruling.seat, ruling.action)
 
 
-def digests(rules: AnyRules, match: Match) -> tuple[bytes, ...]:
-    """What the referee signs of what is seen: by each seat, and by everybody."""
-    secret = match.secret if rules.hidden else b""
+def views(rules: AnyRules, match: Match) -> tuple[bytes, ...]:
+    """What is seen: by each seat, and by everybody. Where nothing is hidden, all see the same."""
+    public = rules.observe(match.state, None)
+    if not rules.hidden:
+        return (public,) * (match.seats + 1)
+    return (*(rules.observe(match.state, seat) for seat in range(match.seats)), public)
+
+
+def digests(rules: AnyRules, match: Match, seen: tuple[bytes, ...] = ()) -> tuple[bytes, ...]:
+    """What the referee signs of what is seen: by each seat, and by everybody. ``seen``: the ``views``, if known."""
+    seen = seen or views(rules, match)
+    if not rules.hidden:
+        return (observation_digest(b"", 0, 0, seen[0]),) * len(seen)
     ply = match.ply - 1
-    seen = [observation_digest(secret, seat, ply, rules.observe(match.state, seat)) for seat in range(match.seats)]
-    return (*seen, observation_digest(b"", 0, ply, rules.observe(match.state, None)))
+    own = (observation_digest(match.secret, seat, ply, seen[seat]) for seat in range(match.seats))
+    return (*own, observation_digest(b"", 0, ply, seen[-1]))

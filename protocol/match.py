@@ -9,94 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import IntEnum, StrEnum
 from typing import Any, Final
 
 from protocol import limits as L
-from protocol.errors import ChappeError
+from protocol.plies import REFEREE_FROM, Act, Fault, Kind, MatchError
 from protocol.rules import clocks as C
 from protocol.rules.base import CHANCE, DRAW, AnyRules, IllegalAction, Result
 from protocol.rules.deals import move_commitment
 
-
-class Kind(IntEnum):
-    """What an entry says. Below 32 a player says it, from 32 up the referee alone."""
-
-    MOVE = 1  # an action of the game; may offer a draw with it
-    RESIGN = 2
-    DRAW = 3  # offers a draw, or accepts the one that is offered
-    DECLINE = 4  # refuses the draw or the take-back that is asked for
-    CLAIM = 5  # a draw that the rules give on demand; with the action that completes it, or none
-    TAKEBACK = 6  # asks to take the last own move back, or grants it
-    ABORT = 7  # no game: before everybody has moved once
-    COMMIT = 8  # in a simultaneous turn: the hash of a move
-    REVEAL = 9  # and the move: `action salt`
-    CHANCE = 32  # what the seed decided
-    TIMEOUT = 33  # a flag fell
-    ABSENT = 34  # somebody left and did not come back in time: the referee's word
-    ABORTED = 35  # nobody began in time: the referee's word
-    SEED = 36  # after the end: the seed that was committed to
-    RESULT = 37  # after the end: how it ended
-
-
-REFEREE_FROM: Final = Kind.CHANCE
-ON_ITS_WORD: Final = frozenset({Kind.ABSENT, Kind.ABORTED})  # nothing in the log can show that it is so
-
-
-class Fault(StrEnum):
-    """Why an entry cannot be. The value is what travels to clients."""
-
-    ILLEGAL = "illegal"
-    OUT_OF_TURN = "out-of-turn"
-    LATE = "late"
-    OVER = "over"
-    DUPLICATE = "duplicate"
-    TWO_AT_ONCE = "two-at-once"
-    STALE = "stale"
-    OTHER_MATCH = "other-match"
-    NOT_SEATED = "not-seated"
-    BAD_SIGNATURE = "bad-signature"
-    MALFORMED = "malformed"
-    NOT_OFFERED = "not-offered"
-    OFFERED = "offered"
-    NOT_JUSTIFIED = "not-justified"
-    TOO_LATE_TO_ABORT = "too-late-to-abort"
-    MUST_COMMIT = "must-commit"
-    NOT_COMMITTED = "not-committed"
-    WRONG_REVEAL = "wrong-reveal"
-    NOT_HERE = "not-here"
-    TOO_LONG = "too-long"
-    FORGED_RESULT = "forged-result"
-    FORGED_TIMEOUT = "forged-timeout"
-    FORGED_CHANCE = "forged-chance"
-    WRONG_SEED = "wrong-seed"
-    WRONG_LINK = "wrong-link"
-    WRONG_PLY = "wrong-ply"
-    WRONG_CLOCKS = "wrong-clocks"
-    WRONG_OBSERVATION = "wrong-observation"
-    BACKWARDS = "backwards"
-    FORGED_RULING = "forged-ruling"
-    BAD_PARAMETERS = "bad-parameters"
-    SEALED = "sealed"
-
-
-class MatchError(ChappeError):
-    """An entry that cannot be: which fault, and a sentence for people."""
-
-    def __init__(self, fault: Fault, text: str) -> None:
-        super().__init__(text)
-        self.fault = fault
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What an entry says, whoever says it. ``seat``: whose act it is, or whom the referee speaks of."""
-
-    kind: Kind
-    seat: int = 0
-    action: str = ""
-    draw: bool = False
-    think_ms: int | None = None
+_MS_DIGITS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +81,8 @@ def advance(rules: AnyRules, match: Match, act: Act, at_ms: int) -> Match:
     """The match after one more entry at a time of the referee's clock. Raises ``MatchError``: it cannot be."""
     if at_ms < match.at_ms:
         raise MatchError(Fault.BACKWARDS, f"it is {match.at_ms - at_ms} ms older than the entry before it")
-    if match.ply >= L.GAME_PLIES_MAX:
-        raise MatchError(Fault.TOO_LONG, f"a match has at most {L.GAME_PLIES_MAX} entries")
+    if match.ply >= _room(act.kind):
+        raise MatchError(Fault.TOO_LONG, f"a match has at most {L.GAME_PLIES_MAX} entries: resign")
     if match.is_over and act.kind not in (Kind.SEED, Kind.RESULT):
         raise MatchError(Fault.OVER, "the match is over")
     if not 0 <= act.seat < match.seats:
@@ -170,6 +91,13 @@ def advance(rules: AnyRules, match: Match, act: Act, at_ms: int) -> Match:
         raise MatchError(Fault.LATE, "a flag fell before this came")
     after = _DO[act.kind](rules, match, act, at_ms)
     return replace(after, ply=match.ply + 1, at_ms=at_ms)
+
+
+def _room(kind: Kind) -> int:
+    """How many entries there may be before one of this kind: a long match can still be given up, and be ended."""
+    if kind >= REFEREE_FROM and kind != Kind.PAUSED:
+        return L.GAME_PLIES_MAX
+    return L.GAME_PLIES_MAX - (L.GAME_ENDING_PLIES // 2 if kind == Kind.RESIGN else L.GAME_ENDING_PLIES)
 
 
 # -- moves -------------------------------------------------------------------------------------------------------------
@@ -381,6 +309,14 @@ def _result(rules: AnyRules, match: Match, act: Act, at_ms: int) -> Match:
     return replace(match, told=True)
 
 
+def _paused(rules: AnyRules, match: Match, act: Act, at_ms: int) -> Match:
+    digits = act.action
+    away_ms = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= _MS_DIGITS else -1
+    if not match.clocks.running or not 0 < away_ms <= at_ms - match.clocks.since_ms:
+        raise MatchError(Fault.FORGED_RULING, "no clock ran for so long")
+    return replace(match, clocks=replace(match.clocks, since_ms=match.clocks.since_ms + away_ms))
+
+
 def outcome_text(outcome: Result) -> str:
     """A result in one line, as the referee signs it: ``2-0 checkmate``; ``- aborted``."""
     return f"{'-'.join(map(str, outcome.points)) or '-'} {outcome.reason}"
@@ -394,4 +330,5 @@ _DO: Final[dict[Kind, Callable[[AnyRules, Match, Act, int], Match]]] = {
     Kind.MOVE: _move, Kind.RESIGN: _resign, Kind.DRAW: _draw, Kind.DECLINE: _decline, Kind.CLAIM: _claim,
     Kind.TAKEBACK: _takeback, Kind.ABORT: _abort, Kind.COMMIT: _commit, Kind.REVEAL: _reveal, Kind.CHANCE: _chance,
     Kind.TIMEOUT: _timeout, Kind.ABSENT: _absent, Kind.ABORTED: _abort, Kind.SEED: _seed, Kind.RESULT: _result,
+    Kind.PAUSED: _paused,
 }  # fmt: skip

@@ -27,7 +27,7 @@ from protocol.errors import ChappeError, RemoteProtocolError
 from protocol.frames import Digest, Int, Key, Signature, UInt
 from protocol.identity import SigningKey, verify
 from protocol.ids import tagged_hash
-from protocol.match import REFEREE_FROM, Act, Fault, Kind
+from protocol.plies import REFEREE_FROM, Act, Fault, Kind
 from protocol.rules.clocks import Clocks, Spec
 
 VERSION: Final = 1
@@ -35,6 +35,7 @@ _GENESIS: Final = b"chappe/v1/game/genesis\x00"
 _STATEMENT: Final = b"chappe/v1/game/statement\x00"
 _RULING: Final = b"chappe/v1/game/ruling\x00"
 _MAGIC: Final = "chappe-game"
+_PLAYERS: Final = frozenset(kind for kind in Kind if kind < REFEREE_FROM)
 
 _Seat = Annotated[int, Meta(ge=0, le=L.GAME_SEATS_MAX - 1)]
 _Seats = Meta(min_length=1, max_length=L.GAME_SEATS_MAX)
@@ -163,7 +164,7 @@ def open_signed(signed: Signed, kind: type[T]) -> T:
         raise TranscriptError("its bytes are not canonical")
     if not verify(signed.signer, _DOMAINS[kind], signed.body, signed.signature):
         raise TranscriptError("its signature does not fit", Fault.BAD_SIGNATURE)
-    if isinstance(body, Statement) and not (body.kind in set(Kind) and body.kind < REFEREE_FROM):
+    if isinstance(body, Statement) and body.kind not in _PLAYERS:
         raise TranscriptError(f"a player cannot say what has the number {body.kind}")
     return body
 
@@ -200,12 +201,16 @@ def convicts(one: Signed, other: Signed) -> Statement | None:
     They do if one device signed both, for one ply of one match, and they differ. Nothing else is needed to judge it:
     neither the log nor the referee's word.
     """
-    try:
-        first, second = open_signed(one, Statement), open_signed(other, Statement)
-    except TranscriptError:
+    if one.signer != other.signer or one.body == other.body:
         return None
-    same = (first.match, first.ply, one.signer) == (second.match, second.ply, other.signer)
-    return first if same and one.body != other.body else None
+    try:
+        first, second = decode_struct(one.body, Statement), decode_struct(other.body, Statement)
+        if (first.match, first.ply) != (second.match, second.ply):
+            return None  # what most statements are, told without looking at signatures
+        open_signed(one, Statement), open_signed(other, Statement)
+    except (TranscriptError, RemoteProtocolError):
+        return None
+    return first
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a typed message without words means, as a sentence: money that is asked for, that came, or that did not.
+"""What a typed message without words means, as a sentence: money that is asked for, that came, or did not; games.
 
 The wallet has heard a message before it is told to the application, so the sentence is about what the wallet knows
 now, never about what a message merely says.
@@ -6,13 +6,14 @@ now, never about what a message merely says.
 
 from __future__ import annotations
 
+from clients.cli.gaming import Gaming
 from clients.cli.money import Money
 from clients.cli.room import Room, clean, introduction, short
 from clients.events import Received
 from clients.wallet import Request
 from protocol.errors import RemoteProtocolError
+from protocol.messages import Body, parse
 from protocol.messages import packet as K
-from protocol.messages import parse
 from protocol.messages import pay as P
 from protocol.messages.pay import State
 from protocol.packets import terms_hash
@@ -24,9 +25,10 @@ _TOLD = (State.SETTLED, State.FAILED, State.EXPIRED, State.REVERSED)
 class News:
     """Sentences about messages that came."""
 
-    def __init__(self, room: Room, money: Money) -> None:
+    def __init__(self, room: Room, money: Money, gaming: Gaming | None = None) -> None:
         self._room = room
         self._money = money
+        self._gaming = gaming or Gaming(room)
         self._client = room.client
         self._over: set[bytes] = set()  # red packets whose end was said: the worker and the giver both tell it
 
@@ -47,6 +49,8 @@ class News:
             return self._payment(operation_id(self._client.account, body.id))
         if isinstance(body, K.Packet | K.Shares):
             return self._packet(body)
+        if isinstance(body, Body) and body.TYPE.startswith("game."):
+            return self._gaming.sentence(event)
         return introduction(event.content, event.account)
 
     def _asked(self, request: Request) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from clients.cli.gaming import HELP as GAMES_HELP
+from clients.cli.gaming import Gaming
 from clients.cli.money import HELP as MONEY_HELP
 from clients.cli.money import Money
 from clients.cli.news import News
@@ -33,6 +35,8 @@ HELP: Final = (
     + MONEY_HELP
     + "\n"
     + POSTING_HELP
+    + "\n"
+    + GAMES_HELP
 )
 
 
@@ -49,12 +53,12 @@ class Personal:
         self._client: Client = room.client
         self._say = say
         money = Money(room)
-        self.news = News(room, money)
+        gaming = Gaming(room)
+        self.news = News(room, money, gaming)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
-            **money.verbs,
-            **Posting(room).verbs,
+            **money.verbs, **Posting(room).verbs, **gaming.verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 

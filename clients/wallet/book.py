@@ -58,7 +58,6 @@ class Book:
         self.pots = Pots(engine, self)
         self.history: list[P.History] = []  # the last answer, for whoever asked
         self.changed: Callable[[], None] = lambda: None
-        engine.shelf.journal.received = self.heard
 
     def _all(self, place: str, type_: type[T]) -> list[T]:
         return [msgspec.msgpack.decode(value, type=type_) for value in self._shelf.vault.scan(place)]

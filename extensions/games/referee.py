@@ -15,6 +15,7 @@ from extensions.games.seating import open_table, refusal, seated, terms_fault
 from extensions.games.table import (
     Accept,
     Again,
+    Away,
     Back,
     Closed,
     Convicted,
@@ -28,6 +29,7 @@ from extensions.games.table import (
     Opened,
     Phase,
     Player,
+    Proposed,
     Refused,
     Said,
     Shown,
@@ -38,8 +40,9 @@ from extensions.games.table import (
 )
 from protocol import limits as L
 from protocol.identity import SigningKey
-from protocol.judging import Log, check_entry, check_statement, digests, start
-from protocol.match import Act, Fault, Kind, MatchError, advance, outcome_text
+from protocol.judging import Log, check_entry, check_statement, digests, start, views
+from protocol.match import advance, outcome_text
+from protocol.plies import Act, Fault, Kind, MatchError
 from protocol.rules import clocks as C
 from protocol.rules.base import CHANCE, AnyRules
 from protocol.rules.clocks import System
@@ -79,6 +82,8 @@ class Referee:
     def decide(self, table: Table, event: Event, now_ms: int) -> Decision:
         """The table after an event at a time of the referee's clock, and what to do about it."""
         step = _Step(self, table, now_ms)
+        if isinstance(event, Away):
+            step.was_away(event.away_ms)
         step.time_passes()
         step.take(event, late=step.has_ended)
         return step.decision()
@@ -118,7 +123,7 @@ class _Step:
 
     def decision(self) -> Decision:
         """What was decided."""
-        wake = _next_ms(self._table)
+        wake = next_ms(self._table)
         if wake is not None:
             self._effects.append(Wake(wake))
         return Decision(self._table, tuple(self._effects))
@@ -147,6 +152,19 @@ class _Step:
     def _refuse(self, account: bytes, fault: Fault, text: str) -> None:
         self._effects.append(Refused(account, fault, text))
 
+    def was_away(self, away_ms: int) -> None:
+        """Nobody is charged for the time in which the referee itself was not there."""
+        table = self._table
+        if table.phase is not Phase.PLAYING or table.log is None:
+            return
+        gone = tuple(None if at is None else min(self._now_ms, at + away_ms) for at in table.gone)
+        self._table = replace(table, gone=gone)
+        match = table.log.match
+        lost_ms = min(away_ms, self._now_ms - match.clocks.since_ms)
+        counts = match.spec.system not in (System.NONE, System.CORRESPONDENCE) and match.clocks.running
+        if counts and lost_ms > 0 and match.ply < L.GAME_PLIES_MAX - L.GAME_ENDING_PLIES:
+            self._log(None, Act(Kind.PAUSED, 0, str(lost_ms)))
+
     # -- before the start ----------------------------------------------------------------------------------------------
     def _accept(self, player: Player) -> None:
         table = self._table
@@ -164,8 +182,11 @@ class _Step:
         signed = sign(genesis, self._referee.key)
         table = replace(self._table, players=players, genesis=signed, phase=Phase.PLAYING)
         none = (None,) * len(players)
-        self._table = replace(table, log=self._referee.begin(table, signed), heard=none, gone=none)
-        self._effects.append(Started(signed))
+        log = self._referee.begin(table, signed)
+        self._table = replace(table, log=log, heard=none, gone=none)
+        rules = self._referee.games[genesis.game]
+        shown = tuple(rules.observe(log.match.state, seat) for seat in range(len(players)))
+        self._effects.append(Started(signed, shown))
         self._follow_up()
 
     def _decline(self, account: bytes) -> None:
@@ -212,7 +233,7 @@ class _Step:
             if table.phase is not Phase.PLAYING:
                 fault, why = (Fault.LATE, "time was over before this came") if late else (Fault.OVER, _OVER)
                 raise MatchError(fault, why)
-            statement = check_statement(table.log, said.signed)
+            statement = check_statement(table.log.place, said.signed)
             self._log(said.signed, statement.act())
         except MatchError as error:
             self._refuse(said.account, error.fault, str(error))
@@ -241,19 +262,17 @@ class _Step:
             raise AssertionError("a table without a log has no entries")
         rules = self._referee.games[log.genesis.game]
         match = advance(rules, log.match, act, self._now_ms)
-        seen = digests(rules, match)
+        seen = views(rules, match)
         ruling = Ruling(
             match.match, log.match.ply, log.link, statement_hash(statement), act.kind, act.seat, act.action,
-            self._now_ms, readings(match.clocks), seen,
+            self._now_ms, readings(match.clocks), digests(rules, match, seen),
         )  # fmt: skip
         entry = Entry(statement, sign(ruling, self._referee.key))
         self._table = replace(self._table, log=replace(log, match=match, link=next_link(log.link, entry)))
         ply, seats = log.match.ply, range(match.seats)
         salts = tuple(observation_salt(match.secret, seat, ply) if rules.hidden else b"" for seat in seats)
-        shown = tuple(rules.observe(match.state, seat) for seat in seats)
-        self._effects.append(Logged(ply, entry, shown, salts))
-        public = rules.observe(match.state, None)
-        self._effects.append(Shown(self._now_ms + L.GAME_SPECTATOR_DELAY_MS, ply, public))
+        self._effects.append(Logged(ply, entry, seen[:-1], salts))
+        self._effects.append(Shown(self._now_ms + L.GAME_SPECTATOR_DELAY_MS, ply, seen[-1]))
 
     def _follow_up(self) -> None:
         """What the referee says after an entry: what chance decided, and at the end the seed and the result."""
@@ -294,9 +313,14 @@ class _Step:
         elif player.account in (other.account for other in table.again):
             self._refuse(player.account, Fault.DUPLICATE, "you have asked for a rematch already")
         else:
-            self._table = replace(table, again=(*table.again, player))
+            fresh = table.fresh or event.fresh
+            self._table = replace(table, again=(*table.again, player), fresh=fresh)
             if len(self._table.again) == len(table.players):
-                self._rematch(event.fresh)
+                self._rematch(fresh)
+            else:
+                key = self._referee.key.public
+                new = open_table(key, table.terms, self._table.again, self._now_ms, fresh, table.match)
+                self._effects.append(Proposed(new))
 
     def _rematch(self, fresh: bytes) -> None:
         """Everybody wants one: the same terms, everybody one seat further."""
@@ -327,7 +351,7 @@ def _absent(table: Table, now_ms: int) -> int | None:
     return seat if now_ms >= at + L.GAME_GRACE_MS else None
 
 
-def _next_ms(table: Table) -> int | None:
+def next_ms(table: Table) -> int | None:
     """When time alone will do something."""
     if table.phase is Phase.OFFERED:
         return table.opened_ms + table.terms.life_ms

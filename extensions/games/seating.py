@@ -9,7 +9,7 @@ from extensions.games.table import FRESH_BYTES, Phase, Player, Refused, Table, T
 from protocol import limits as L
 from protocol.identity import SigningKey
 from protocol.ids import tagged_hash
-from protocol.match import Fault
+from protocol.plies import Fault
 from protocol.rules.base import AnyRules, RulesError, checked
 from protocol.rules.clocks import check_spec
 from protocol.rules.deals import SEED_BYTES, Stream, commitment

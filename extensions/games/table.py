@@ -8,7 +8,7 @@ from typing import Final
 
 from protocol import limits as L
 from protocol.judging import Log
-from protocol.match import Fault
+from protocol.plies import Fault
 from protocol.rules.base import Result, Value
 from protocol.rules.clocks import NO_CLOCK, Spec
 from protocol.transcript import Entry, Signed
@@ -69,6 +69,7 @@ class Table:
     heard: tuple[Signed | None, ...] = ()  # by seat: the last statement that counted
     gone: tuple[int | None, ...] = ()  # by seat: since when it is away
     again: tuple[Player, ...] = ()  # who wants a rematch
+    fresh: bytes = field(default=b"", repr=False)  # name and seed of the rematch, chosen when the first one wants it
     rematch_of: bytes = b""
 
 
@@ -116,13 +117,20 @@ class Back:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A player wants a rematch. ``fresh``: 64 random bytes, for the new match if everybody wants it."""
+    """A player wants a rematch. ``fresh``: 64 random bytes for the new match, used if this is the first to ask."""
 
     player: Player
     fresh: bytes = field(repr=False)
 
 
-Event = Accept | Decline | Said | Tick | Gone | Back | Again
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The referee itself was away until now: nobody is charged for it, and nobody's absence counts."""
+
+    away_ms: int
+
+
+Event = Accept | Decline | Said | Tick | Gone | Back | Again | Away
 
 
 # -- effects -----------------------------------------------------------------------------------------------------------
@@ -137,9 +145,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The match begins: to all players."""
+    """The match begins: to all players, each with what it sees before the first entry."""
 
     genesis: Signed
+    observations: tuple[bytes, ...]  # by seat
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,13 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposed:
+    """Somebody wants a rematch: the seed of the new table is committed to before the others add their entropy."""
+
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A new table: by a rematch."""
 
@@ -200,7 +216,7 @@ class Wake:
     at_ms: int
 
 
-Effect = Refused | Started | Logged | Shown | Convicted | Ended | Closed | Opened | Wake
+Effect = Refused | Started | Logged | Shown | Convicted | Ended | Closed | Proposed | Opened | Wake
 FRESH_BYTES: Final = 64  # half names the match, half is the seed
 
 

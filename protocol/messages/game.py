@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from protocol import limits as L
-from protocol.frames import Int, Key, UInt
+from protocol.frames import Digest, Int, Key, UInt
 from protocol.messages.registry import Body, register
 
 GameName = Annotated[str, Meta(min_length=1, max_length=L.GAME_NAME_CHARS_MAX)]
@@ -48,9 +48,13 @@ class Offer(Body, frozen=True, kw_only=True):
 
 @register("game.table")
 class Open(Body, frozen=True, kw_only=True):
-    """By the referee: a table waits for players. ``commitment`` is to the seed, made before anybody accepts."""
+    """By the referee: a table waits for players. ``commitment`` is to the seed, made before anybody accepts.
+
+    Whoever offered hands it on to those who are invited, in the people's own conversation: the referee begins none.
+    """
 
     match: Key
+    referee: Key
     commitment: Key
     game: GameName
     params: Params = ()
@@ -59,6 +63,7 @@ class Open(Body, frozen=True, kw_only=True):
     rated: bool = False
     players: Annotated[tuple[Key, ...], Meta(max_length=L.GAME_SEATS_MAX)]
     until_ms: UInt
+    rematch_of: Digest = b""  # asked for by the players so far: the others take it with `game.rematch`
 
 
 @register("game.accept")
@@ -79,9 +84,10 @@ class Decline(Body, frozen=True):
 
 @register("game.start")
 class Start(Body, frozen=True):
-    """By the referee: the match begins; its signed genesis."""
+    """By the referee: the match begins; its signed genesis, and what you see before the first entry."""
 
     genesis: SignedBytes
+    seen: Seen = b""
 
 
 class Statement(Body, frozen=True):
@@ -136,6 +142,30 @@ class Abort(Statement, frozen=True):
     """No game: before everybody has moved."""
 
 
+@register("game.fetch")
+class Fetch(Body, frozen=True):
+    """To the referee: the genesis and the entries from a ply on, for a player who lacks them."""
+
+    match: Key
+    ply: Ply = 0
+
+
+@register("game.watch")
+class Watch(Body, frozen=True):
+    """To the referee: show me what everybody may see of a match, late; or no more."""
+
+    match: Key
+    off: bool = False
+
+
+@register("game.closed")
+class Closed(Body, frozen=True):
+    """By the referee: an offer is off, or there is nothing more to watch."""
+
+    match: Key
+    reason: Reason
+
+
 @register("game.entry")
 class Entry(Body, frozen=True, kw_only=True):
     """By the referee: an entry of the log, and what you see now; ``salt`` opens your digest where things are hidden."""
@@ -152,6 +182,7 @@ class Shown(Body, frozen=True):
     """By the referee, to spectators, later: what everybody may see."""
 
     match: Key
+    game: GameName
     ply: Ply
     seen: Seen
 
@@ -183,6 +214,18 @@ class Result(Body, frozen=True):
     points: Annotated[tuple[Annotated[int, Meta(ge=0, le=2)], ...], Meta(max_length=L.GAME_SEATS_MAX)]
     reason: Reason
     link: Key  # of the last entry: a transcript that ends with it is whole
+
+
+@register("game.rating")
+class Rating(Body, frozen=True, kw_only=True):
+    """By the referee: what a rated match has made of a rating; in thousandths, so that no float travels."""
+
+    match: Key
+    account: Key
+    pool: GameName
+    rating: Int
+    deviation: UInt
+    games: UInt
 
 
 @register("game.rematch")

@@ -103,7 +103,11 @@ def observation_digest(secret: bytes, seat: int, ply: int, observation: bytes) -
 
     ``secret`` is empty where nothing is hidden: then everybody checks it at once.
     """
-    salt = observation_salt(secret, seat, ply) if secret else b""
+    return salted_digest(observation_salt(secret, seat, ply) if secret else b"", observation)
+
+
+def salted_digest(salt: bytes, observation: bytes) -> bytes:
+    """The same for the seat itself, which was given its salt. 32 bytes."""
     return tagged_hash("game/observation", (salt, observation))
 
 

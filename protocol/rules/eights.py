@@ -89,11 +89,21 @@ class CrazyEights(Plain[Eights]):
         return Eights(hands, state.stock, card, suit or card[1], following)
 
     def observe(self, state: Eights, seat: int | None) -> bytes:
-        """What lies on top, how many cards each has, and the own ones."""
+        """What lies on top, how many cards each has, whose turn it is (``+``: a card was drawn), and the own ones."""
         sizes = " ".join(str(len(hand)) for hand in state.hands)
         own = "" if seat is None else " ".join(state.hands[seat])
-        turn = "-" if self._is_over(state) else str(state.mover)
+        turn = "-" if self._is_over(state) else f"{state.mover}{'+' if state.drawn else ''}"
         return f"{state.top} {state.suit} / {sizes} / {len(state.stock)} / {turn} / {own}".rstrip().encode()
+
+    def view(self, seen: bytes, seat: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Whose turn it is and what this seat may do, from what it sees. Raises ``ValueError``: it is no such view."""
+        top, _, stock, turn, own = (part.strip() for part in seen.decode().split("/"))
+        if turn == "-":
+            return (), ()
+        mover = int(turn.rstrip("+"))
+        hands = tuple(tuple(own.split()) if at == seat else ("?",) for at in range(max(mover, seat) + 1))
+        state = Eights(hands, ("?",) * int(stock), top.split()[0], top.split()[1], mover, turn.endswith("+"))
+        return (mover,), self.actions(state, seat)
 
     def result(self, state: Eights) -> Result | None:
         """Who has no card left; or, when nobody can go on, the lowest hand."""

@@ -9,7 +9,8 @@ import msgspec
 
 from protocol.identity import SigningKey
 from protocol.judging import Log, Verdict, digests, start, verify
-from protocol.match import Act, Kind, advance, outcome_text
+from protocol.match import advance, outcome_text
+from protocol.plies import Act, Kind
 from protocol.rules.base import AnyRules
 from protocol.rules.clocks import NO_CLOCK, Spec
 from protocol.rules.deals import commitment, mix

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from protocol import judging
 from protocol.identity import SigningKey
-from protocol.match import Act, Fault, Kind
+from protocol.plies import Act, Fault, Kind
 from protocol.rules.base import AnyRules
 from protocol.rules.clocks import parse_spec
 from protocol.rules.games import GAMES

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.limits import GAME_PLIES_MAX, GAME_TAKEBACKS_MAX
-from protocol.match import Act, Fault, Kind, Match, MatchError, advance, new_match, outcome_text
+from protocol.limits import GAME_ENDING_PLIES, GAME_PLIES_MAX, GAME_TAKEBACKS_MAX
+from protocol.match import Match, advance, new_match, outcome_text
+from protocol.plies import Act, Fault, Kind, MatchError
 from protocol.rules.base import AnyRules, ParameterError, Result
 from protocol.rules.clocks import NO_CLOCK, Spec, parse_spec
 from protocol.rules.deals import move_commitment
@@ -63,6 +64,27 @@ def test_what_a_move_cannot_be() -> None:
     assert fault_of(match, Act(Kind.CHANCE, 0, "6")) is Fault.FORGED_CHANCE
     assert fault_of(match, Act(Kind.SEED)) is Fault.WRONG_SEED
     assert fault_of(match, Act(Kind.RESULT, 0, "2-0 mate")) is Fault.FORGED_RESULT
+
+
+def test_the_longest_match_can_still_be_ended() -> None:
+    match = replace(go(fresh(), *moves("0")), ply=GAME_PLIES_MAX - GAME_ENDING_PLIES)
+    assert fault_of(match, Act(Kind.MOVE, 1, "1")) is Fault.TOO_LONG
+    assert fault_of(match, Act(Kind.PAUSED, 0, "1")) is Fault.TOO_LONG
+    over = go(match, Act(Kind.RESIGN, 1), Act(Kind.SEED), Act(Kind.RESULT, 0, "2-0 resignation"))
+    assert over.told
+
+
+def test_the_referee_was_away() -> None:
+    match = fresh(clock=parse_spec("60+0"))
+    assert fault_of(match, Act(Kind.PAUSED, 0, "1")) is Fault.FORGED_RULING  # no clock runs yet
+    match = go(match, *moves("0", "1"))
+    since = match.clocks.since_ms
+    for text in ("", "-1", "0", "x", "61000", "9" * 16):
+        assert fault_of(match, Act(Kind.PAUSED, 0, text), at_ms=since + 60_999) is Fault.FORGED_RULING
+    later = go(match, Act(Kind.PAUSED, 0, "55000"), at_ms=since + 60_000)
+    assert later.clocks.since_ms == since + 55_000
+    moved = go(later, Act(Kind.MOVE, 0, "2"), at_ms=since + 61_000)
+    assert moved.clocks.left_ms[0] == 54_000
 
 
 def test_ends_by_word() -> None:

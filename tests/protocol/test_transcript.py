@@ -9,7 +9,7 @@ import pytest
 from protocol import transcript as T
 from protocol.codec import encode_struct
 from protocol.limits import GAME_TRANSCRIPT_BYTES_MAX
-from protocol.match import Fault, Kind
+from protocol.plies import Fault, Kind
 from protocol.rules.clocks import Clocks
 from protocol.rules.lines import TicTacToe
 from tests.protocol.playing import KEYS, Scribe, replace_struct

@@ -16,6 +16,7 @@ class Cable:
         self.port = port
         self._record: list[bytes] | None = [] if record else None
         self.muted = False  # what the relay says is thrown away
+        self.is_out = False  # it was pulled: nobody gets through
         self._target: int = 0
         self._scopes: set[trio.CancelScope] = set()
 
@@ -30,6 +31,9 @@ class Cable:
 
     async def serve(self, target: int, stream: trio.SocketStream) -> None:
         """Carry one connection."""
+        if self.is_out:
+            await trio.aclose_forcefully(stream)
+            return
         with trio.CancelScope() as scope, suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             self._scopes.add(scope)
             far = await trio.open_tcp_stream("127.0.0.1", target)

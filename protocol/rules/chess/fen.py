@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +24,8 @@ from protocol.rules.chess.moves import attacked, is_ep_legal
 
 START: Final = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"
 _COUNTER_MAX: Final = 9999
+_TO_LETTERS: Final = LETTERS.encode().ljust(256, b"?")
+_GAPS: Final = re.compile(r"\.+")
 
 
 def parse_fen(text: str) -> Position:
@@ -104,15 +107,15 @@ def _ep_square(text: str, position: Position) -> int:
     return square
 
 
+def _gap(found: re.Match[str]) -> str:
+    return str(len(found.group()))
+
+
 def to_fen(position: Position) -> str:
     """The FEN of a position."""
-    rows = []
-    for start in range(56, -1, -8):
-        row = "".join(LETTERS[piece] for piece in position.board[start : start + 8])
-        for gap in range(8, 0, -1):
-            row = row.replace("." * gap, str(gap))
-        rows.append(row)
+    letters = position.board.translate(_TO_LETTERS).decode()
+    rows = _GAPS.sub(_gap, "/".join(letters[start : start + 8] for start in range(56, -1, -8)))
     castling = "".join(letter for bit, letter in enumerate(CASTLES) if position.castling >> bit & 1) or "-"
     ep = "-" if position.ep == NOWHERE else SQUARES[position.ep]
     side = "b" if position.side else "w"
-    return f"{'/'.join(rows)} {side} {castling} {ep} {position.halfmoves} {position.number}"
+    return f"{rows} {side} {castling} {ep} {position.halfmoves} {position.number}"

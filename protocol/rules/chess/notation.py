@@ -21,13 +21,13 @@ def to_uci(move: int) -> str:
     return SQUARES[move & 63] + SQUARES[move >> 6 & 63] + promotion
 
 
-def parse_uci(position: Position, text: str) -> int:
-    """The legal move that a UCI text names. Raises ``IllegalAction``."""
+def parse_uci(position: Position, text: str, legal: tuple[int, ...] | None = None) -> int:
+    """The legal move that a UCI text names; ``legal``: all of them, if they are known. Raises ``IllegalAction``."""
     found = _UCI.fullmatch(text)
     if found:
         origin, to, promotion = found.groups()
         move = INDEX[origin] | INDEX[to] << 6 | (PIECES[promotion.upper()] << 12 if promotion else 0)
-        if move in legal_moves(position):
+        if move in (legal_moves(position) if legal is None else legal):
             return move
     raise IllegalAction(f"{text[:16]!r} is no legal move here")
 

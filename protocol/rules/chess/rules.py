@@ -103,7 +103,7 @@ class Chess(Plain[ChessState]):
         """Make a move. Raises ``IllegalAction``."""
         if seat not in self.turn(state):
             raise IllegalAction("it is not your turn")
-        return play(state, parse_uci(state.position, action))
+        return play(state, parse_uci(state.position, action, _legal(state.position)))
 
     def observe(self, state: ChessState, seat: int | None) -> bytes:
         """The position as FEN."""

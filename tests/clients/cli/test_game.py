@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clients.cli import game as cli
-from protocol.match import Kind
+from protocol.plies import Kind
 from protocol.rules.games import GAMES
 from protocol.transcript import Entry, Signed, to_bytes
 from tests.protocol.playing import REFEREE, Scribe

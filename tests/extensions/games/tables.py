@@ -19,7 +19,7 @@ from extensions.games.table import (
 )
 from protocol.identity import SigningKey
 from protocol.judging import Verdict, verify
-from protocol.match import Fault, Kind
+from protocol.plies import Fault, Kind
 from protocol.rules.games import GAMES
 from protocol.transcript import Entry, Signed, Statement, Transcript, sign
 from tests.protocol.playing import KEYS, REFEREE, START_MS, replace_struct

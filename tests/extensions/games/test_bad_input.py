@@ -10,7 +10,7 @@ import pytest
 
 from extensions.games import table as T
 from extensions.games.table import Terms, Tick
-from protocol.match import Fault, Kind
+from protocol.plies import Fault, Kind
 from protocol.rules.clocks import parse_spec
 from protocol.rules.deals import move_commitment
 from protocol.rules.games import GAMES

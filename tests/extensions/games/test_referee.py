@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from extensions.games import table as T
 from extensions.games.table import Accept, Again, Back, Decline, Gone, Phase, Terms, Tick
 from protocol.limits import GAME_GRACE_MS, GAME_OFFER_MS, GAME_SPECTATOR_DELAY_MS, GAME_START_MS
-from protocol.match import Fault, Kind, MatchError
+from protocol.plies import Fault, Kind, MatchError
 from protocol.rules.clocks import parse_spec
 from protocol.rules.deals import is_seed
 from protocol.rules.games import GAMES
@@ -80,16 +80,18 @@ def test_a_rematch_turns_the_seats() -> None:
     one.say(0, Kind.ABORT)
     one.happens(Again(player(2), bytes(64)))
     assert one.faults == [Fault.NOT_SEATED]
-    one.happens(Again(player(0), bytes(64)))
+    one.happens(Again(player(0), bytes(range(100, 164))))
+    (proposed,) = one.got(T.Proposed)
     one.happens(Again(player(0), bytes(64)))
     assert one.faults == [Fault.DUPLICATE]
-    one.happens(Again(player(1), bytes(range(100, 164))))
+    one.happens(Again(player(1), bytes(64)))
     (opened,) = one.got(T.Opened)
     assert one.got(T.Started)
     assert one.table.phase is Phase.CLOSED
     assert [who.account for who in opened.table.players] == [player(1).account, player(0).account]
     assert opened.table.log.genesis.rematch_of == one.table.match
-    assert opened.table.log.genesis.match != one.table.match
+    assert opened.table.match == proposed.table.match != one.table.match
+    assert opened.table.seed == proposed.table.seed
 
 
 # -- time --------------------------------------------------------------------------------------------------------------
@@ -114,6 +116,26 @@ def test_a_flag() -> None:
     assert one.reason == "time"
     assert one.verdict().ok
     assert one.verdict().outcome == one.got(T.Ended)[0].outcome
+
+
+def test_the_referee_itself_was_away() -> None:
+    one = evening(clock=FIVE).moves("0", "3")
+    one.happens(Gone(player(1).account))
+    one.happens(T.Away(400_000), 400_000)
+    assert one.reason == ""
+    (logged,) = one.got(T.Logged)
+    assert one.table.gone == (None, one.now_ms)
+    assert one.table.log is not None
+    assert one.table.log.match.clocks.since_ms == one.now_ms - 1000  # the second before it counts
+    assert one.verdict().on_its_word == (logged.ply,)
+    one.happens(T.Away(0), 0)
+    assert not one.got(T.Logged)
+    free = evening().moves("0", "3")
+    free.happens(T.Away(5000), 5000)
+    assert not free.got(T.Logged)
+    offered = Evening(Terms("chess"))
+    offered.happens(T.Away(5000), 5000)
+    assert offered.table.phase is Phase.OFFERED
 
 
 def test_who_leaves_and_does_not_come_back() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from extensions.games.seating import open_table, refusal, seated, terms_fault
 from extensions.games.table import Phase, Player, Refused, Terms, Wish
-from protocol.match import Fault
+from protocol.plies import Fault
 from protocol.rules.clocks import Spec
 from protocol.rules.games import GAMES
 from tests.extensions.games.tables import JUDGE, player

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from protocol.limits import GAME_SEATS_MAX, GAME_SIGNED_BYTES_MAX
-from protocol.match import REFEREE_FROM, Kind
 from protocol.messages import game
+from protocol.plies import REFEREE_FROM, Kind
 from tests.protocol.messages.family import check_family, refuses
 
 KEY = b"k" * 32
@@ -18,6 +18,7 @@ OFFER = {"game": "chess", "seats": 2, "clock": "none", "devices": [KEY], "entrop
 def test_the_family() -> None:
     statements = {"move", "commit", "reveal", "resign", "draw", "refuse", "claim", "takeback", "abort"}
     others = {"offer", "table", "accept", "decline", "start", "entry", "shown", "refused", "cheat", "result", "rematch"}
+    others |= {"fetch", "watch", "closed", "rating"}
     check_family(game, "game", statements | others)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from protocol.match import Kind
+from protocol.plies import Kind
 from protocol.rules.base import CHANCE, AnyRules
 from protocol.rules.deals import move_commitment
 from tests.protocol.playing import SEED, Scribe

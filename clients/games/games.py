@@ -1,0 +1,279 @@
+"""What an application does with games: ``client.games``.
+
+::
+
+    match = await client.games.offer("chess", bob, clock="300+3")
+    await client.games.started(match)
+    await client.games.move(match, "e2e4")
+    print(client.games.position(match).seen)
+
+Whatever is said in a match is signed, kept and on its way in one vault transaction; what the referee answers is checked
+before it is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import trio
+
+from clients.engine import Engine
+from clients.games.book import Book
+from clients.games.following import Position
+from clients.games.records import Offer, Record, State
+from protocol import limits as L
+from protocol.errors import ChappeError
+from protocol.identity import open_signed
+from protocol.messages import Body
+from protocol.messages import game as G
+from protocol.plies import Kind
+from protocol.rules.base import AnyRules, RulesError, Value, checked
+from protocol.rules.clocks import parse_spec
+from protocol.rules.deals import move_commitment
+from protocol.rules.games import GAMES
+
+ANSWER_S: Final = 10.0  # to hear from the referee; later its answer counts all the same
+HANDLE: Final = "games"  # the referee, unless somebody names another one
+
+
+class GameError(ChappeError):
+    """Something cannot be done in this match; the text says what to do."""
+
+
+class Games:
+    """See the module. ``pair`` founds or finds a conversation, ``find`` an account by handle."""
+
+    def __init__(
+        self, engine: Engine, pair: Callable[[bytes], Awaitable[bytes]], find: Callable[[str], Awaitable[bytes]]
+    ) -> None:  # fmt: skip
+        self.book = Book(engine)
+        self._engine = engine
+        self._pair = pair
+        self._find = find
+        self._news = trio.Event()
+        self.book.changed = self._wake
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+    @property
+    def matches(self) -> list[Record]:
+        """All matches that this device knows of, oldest first."""
+        return sorted(self.book.records.values(), key=lambda record: (record.made_ms, record.match))
+
+    def record(self, match: bytes) -> Record:
+        """A match. Raises ``GameError``."""
+        found = self.book.records.get(match)
+        if found is None:
+            raise GameError(f"no match is called {match.hex()[:8]}; /games shows them")
+        return found
+
+    def position(self, match: bytes) -> Position:
+        """How a match stands. Raises ``GameError`` before it has begun."""
+        return self.book.follow(self._begun(match)).position(self._engine.shelf.clock_ms())
+
+    def transcript(self, match: bytes) -> bytes:
+        """Its file, for ``chappe game verify``. Raises ``GameError``."""
+        return self.book.follow(self._begun(match)).transcript()
+
+    def _begun(self, match: bytes) -> Record:
+        record = self.record(match)
+        if not record.genesis:
+            raise GameError("this match has not begun")
+        return record
+
+    async def changed(self) -> None:
+        """Wait until something has changed in a match."""
+        await self._news.wait()
+
+    async def until(self, condition: Callable[[], object], timeout_s: float = ANSWER_S) -> bool:
+        """Wait until something holds, at most so long; whether it does."""
+        with trio.move_on_after(timeout_s):
+            while not condition():
+                await self._news.wait()
+        return bool(condition())
+
+    # -- agreeing ------------------------------------------------------------------------------------------------------
+    async def offer(
+        self, game: str, other: bytes | None = None, *, talk: bytes | None = None, clock: str = "none",
+        params: Mapping[str, Value] | None = None, seats: int = 2, rated: bool = False, wish: int = 0,
+        referee: bytes | None = None, timeout_s: float = ANSWER_S,
+    ) -> bytes:  # fmt: skip
+        """Offer a match to somebody, or (``talk``) to whoever of a conversation comes first; its name.
+
+        Neither: whoever learns its name may come. ``wish``: 1 the first seat (white), 2 the last, 0 any. Raises
+        ``GameError``: it cannot be, the referee refuses it, or does not answer.
+        """
+        given = dict(params or {})
+        try:
+            parse_spec(clock)
+            if game in GAMES:
+                checked(GAMES[game], given, seats)
+        except RulesError as error:
+            raise GameError(str(error)) from None
+        judge = referee or await self._find(HANDLE)
+        topic = await self._pair(judge)
+        tell = talk or (b"" if other is None else await self._pair(other))
+        shelf = self._engine.shelf
+        entropy = shelf.entropy(L.KEY_BYTES)
+        body = G.Offer(
+            game=game, params=tuple(given.items()), seats=seats, clock=clock, rated=rated, wish=wish,
+            invited=() if other is None else (other,), devices=self._devices(), entropy=entropy,
+        )  # fmt: skip
+        id_ = self._say(topic, body)
+        offer = Offer(id_, judge, tell, entropy)
+        self.book.save_offer(offer)
+        await shelf.journal.flushed()
+        if not await self.until(lambda: offer.match or offer.refused, timeout_s):
+            raise GameError("the referee does not answer; what you offered is on its way to it")
+        if offer.refused:
+            raise GameError(f"the referee refuses it: {offer.refused}")
+        return offer.match
+
+    async def accept(self, match: bytes) -> None:
+        """Take an offer. Raises ``GameError``."""
+        record = self.record(match)
+        if record.state != State.INVITED:
+            raise GameError(f"this match is {record.state}: there is nothing to accept")
+        await self._pair(record.referee)
+        record.entropy = self._engine.shelf.entropy(L.KEY_BYTES)
+        record.state = State.ACCEPTED
+        self.book.save(record)
+        if record.rematch_of:
+            body: Body = G.Rematch(record.rematch_of, self._devices(), record.entropy)
+        else:
+            body = G.Accept(match, self._devices(), record.entropy)
+        self._say(record.topic, body)
+        await self._engine.shelf.journal.flushed()
+
+    async def decline(self, match: bytes) -> None:
+        """Refuse an offer, or take our own back. Raises ``GameError``."""
+        record = self.record(match)
+        if record.state not in (State.INVITED, State.OFFERED):
+            raise GameError(f"this match is {record.state}: resign, or abort it")
+        await self._pair(record.referee)
+        self._say(record.topic, G.Decline(match))
+        record.state, record.reason = State.CLOSED, "declined"
+        self.book.save(record)
+        await self._engine.shelf.journal.flushed()
+
+    async def rematch(self, match: bytes) -> None:
+        """Ask for one more, everybody one seat further; or agree, if somebody has asked. Raises ``GameError``."""
+        record = self.record(match)
+        if record.state != State.OVER:
+            raise GameError("a rematch comes after the end")
+        asked = [r for r in self.matches if r.rematch_of == match and r.state == State.INVITED]
+        if asked:
+            await self.accept(asked[0].match)
+            return
+        record.entropy = self._engine.shelf.entropy(L.KEY_BYTES)
+        self.book.save(record)
+        self._say(record.topic, G.Rematch(match, self._devices(), record.entropy))
+        await self._engine.shelf.journal.flushed()
+
+    async def started(self, match: bytes, timeout_s: float = ANSWER_S) -> bool:
+        """Wait until a match has begun; whether it has."""
+        return await self.until(lambda: self.record(match).genesis, timeout_s)
+
+    def _devices(self) -> tuple[bytes, ...]:
+        listed = open_signed(self._engine.shelf.identity.signed_list)
+        return tuple(device.key for device in listed.devices)
+
+    # -- playing -------------------------------------------------------------------------------------------------------
+    async def move(self, match: bytes, action: str, *, draw: bool = False, timeout_s: float = ANSWER_S) -> bool:
+        """Play an action of the rules; whether the referee has countersigned it by now (else it still may).
+
+        Raises ``GameError`` for a move that is not legal here, which is not sent; and if the referee refuses it.
+        """
+        record = self._playing(match)
+        position = self.position(match)
+        rules = GAMES.get(record.game)
+        if position.is_open and record.seat not in position.turn:
+            raise GameError("it is not your turn")
+        if position.legal and action not in position.legal:
+            raise GameError(f"{action!r} is not legal here; /moves shows what is")
+        if rules is not None and len(position.turn) > 1:
+            return await self._commit(record, rules, action, timeout_s)
+        return await self._act(record, Kind.MOVE, action, draw=draw, timeout_s=timeout_s)
+
+    async def _commit(self, record: Record, rules: AnyRules, action: str, timeout_s: float) -> bool:
+        """Commit to a move; it is revealed when all have committed."""
+        following = self.book.follow(record)
+        assert following.match is not None
+        if record.shape or following.match.commits[record.seat]:
+            raise GameError("you have chosen already; it is shown when all have")
+        salt = self._engine.shelf.entropy(L.GAME_SALT_BYTES)
+        record.shape = f"{action} {salt.hex()}"
+        digest = move_commitment(record.match, record.seat, following.match.moves, action, salt)
+        return await self._act(record, Kind.COMMIT, digest.hex(), timeout_s=timeout_s)
+
+    async def resign(self, match: bytes, *, timeout_s: float = ANSWER_S) -> bool:
+        """Give up."""
+        return await self._act(self._playing(match), Kind.RESIGN, timeout_s=timeout_s)
+
+    async def draw(self, match: bytes, *, timeout_s: float = ANSWER_S) -> bool:
+        """Offer a draw, or accept the one that is offered."""
+        return await self._act(self._playing(match), Kind.DRAW, timeout_s=timeout_s)
+
+    async def refuse(self, match: bytes, *, timeout_s: float = ANSWER_S) -> bool:
+        """Refuse the draw or the take-back that is asked for."""
+        return await self._act(self._playing(match), Kind.DECLINE, timeout_s=timeout_s)
+
+    async def claim(self, match: bytes, action: str = "", *, timeout_s: float = ANSWER_S) -> bool:
+        """Claim a draw by the rules, with the move that completes it."""
+        return await self._act(self._playing(match), Kind.CLAIM, action, timeout_s=timeout_s)
+
+    async def takeback(self, match: bytes, *, timeout_s: float = ANSWER_S) -> bool:
+        """Ask to take our last move back, or grant it."""
+        return await self._act(self._playing(match), Kind.TAKEBACK, timeout_s=timeout_s)
+
+    async def abort(self, match: bytes, *, timeout_s: float = ANSWER_S) -> bool:
+        """No game: before everybody has moved."""
+        return await self._act(self._playing(match), Kind.ABORT, timeout_s=timeout_s)
+
+    def _playing(self, match: bytes) -> Record:
+        record = self.record(match)
+        if record.state != State.PLAYING:
+            raise GameError(f"this match is {record.state}{f' ({record.reason})' if record.reason else ''}")
+        if record.alarm:
+            raise GameError(f"this referee was caught: {record.alarm}")
+        return record
+
+    async def _act(
+        self, record: Record, kind: Kind, action: str = "", *, draw: bool = False, timeout_s: float
+    ) -> bool:  # fmt: skip
+        if record.said is not None:
+            raise GameError("what you said before is still on its way to the referee")
+        if not self.book.sign_and_say(record, kind, action, draw=draw):
+            raise GameError("the conversation with the referee is over")
+        await self._engine.shelf.journal.flushed()
+        await self.until(lambda: record.said is None or record.state != State.PLAYING, timeout_s)
+        if record.refused:
+            raise GameError(record.refused)
+        return record.said is None
+
+    # -- watching ------------------------------------------------------------------------------------------------------
+    async def watch(self, match: bytes, referee: bytes | None = None, *, on: bool = True) -> None:
+        """See what everybody may see of somebody else's match, late; or no more. Raises ``GameError``."""
+        judge = referee or await self._find(HANDLE)
+        topic = await self._pair(judge)
+        known = self.book.records.get(match)
+        if known is not None and known.genesis:
+            raise GameError("you play in that match")
+        if known is None or known.state != State.WATCHING:
+            made_ms = self._engine.shelf.clock_ms()
+            self.book.save(Record(match, judge, topic, State.WATCHING, "?", made_ms=made_ms))
+        if not on:
+            self.book.records[match].state = State.CLOSED
+            self.book.save(self.book.records[match])
+        self._say(topic, G.Watch(match, not on))
+        await self._engine.shelf.journal.flushed()
+
+    def _say(self, topic: bytes, body: Body) -> bytes:
+        id_ = self.book.say(topic, body)
+        if id_ is None:
+            raise GameError("the conversation with the referee is over")
+        return id_
