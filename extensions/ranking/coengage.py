@@ -106,9 +106,7 @@ class CoEngagement:
         place = np.where(there, match.argmax(axis=1), self.weights[history].argmin(axis=1))
         current = self.weights[history, place]
         enters = there | (gains > current)
-        self.weights[history, place] = np.where(
-            there, current + gains, np.where(enters, gains, current - gains)
-        )
+        self.weights[history, place] = np.where(there, current + gains, np.where(enters, gains, current - gains))
         self.others[history[enters], place[enters]] = slot
 
     def state(self, size: int) -> dict[str, Any]:

@@ -31,6 +31,7 @@ _WEIGHTS: Final = tuple(
     for n in range(CONTEXT + 1)
 )
 
+
 class Embedding:
     """Factors of posts by slot."""
 
@@ -118,4 +119,3 @@ class Embedding:
             getattr(made, field)[:size] = state[field]
         made.squares[:, :size] = state["squares"]
         return made
-

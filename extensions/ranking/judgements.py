@@ -192,10 +192,7 @@ class Judgements:
             subjects, raters, found = self._last
             last = [subjects, raters, found.state()]
         ratings = [[subject, list(ratings.items())] for subject, ratings in self._ratings.items()]
-        verdicts = [
-            [s, v.intercept, v.factor, _numbers(v.agreement), v.both_sides]
-            for s, v in self._verdicts.items()
-        ]
+        verdicts = [[s, v.intercept, v.factor, _numbers(v.agreement), v.both_sides] for s, v in self._verdicts.items()]
         shown = sorted(self._shown)
         raters = list(self._of_rater)  # their order is the numbering of the next fit
         told = {"ratings": ratings, "raters": raters, "last": last, "verdicts": verdicts}

@@ -378,4 +378,3 @@ def _strength(event: Signal, words: int) -> float:
     if event.kind == "open":
         return B.ENGAGED_DWELL
     return min(1.0, event.value) if event.kind == "like" else 1.0
-

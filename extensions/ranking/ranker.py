@@ -188,5 +188,3 @@ def served(page: Page) -> Served:
     posts = tuple(item.post for item in page.items)
     explored = tuple((place, item.explored) for place, item in enumerate(page.items) if item.explored)
     return Served(page.reader, page.ranking, page.made_ms, posts, explored)
-
-

@@ -259,4 +259,3 @@ class RankingMaker:
         worst = TERMS[int(np.argmin(scored.terms[0]))]
         text = f"it scores {int(scored.base[0]) / 1e9:.3f}, the last of your pages {lowest / 1e9:.3f}"
         return f"{text}; most is lost by: {worst}" if scored.terms[0].min() < 0 else text
-

@@ -153,9 +153,7 @@ class Funding(Deed):
         if facts.account(a.ledger, a.payee) is None:
             first.append((ops.Open(open_id(a.ledger, a.payee), a.payee, a.ledger),))
         pendings = tuple(
-            ops.Pending(
-                share_id(packet, n), a.payer, a.payee, a.ledger, a.exponent, share, terms.expires_ms, a.request
-            )
+            ops.Pending(share_id(packet, n), a.payer, a.payee, a.ledger, a.exponent, share, terms.expires_ms, a.request)
             for n, share in enumerate(shares)
         )
         return Verdict((*first, pendings), self._says, self._notes)

@@ -90,5 +90,3 @@ def slate_terms(base: int, earlier: int, likeness: int, weights: Weights) -> tup
 def total(terms: tuple[int, ...]) -> int:
     """The score: the sum of its terms."""
     return sum(terms)
-
-
