@@ -37,7 +37,7 @@ from protocol.messages import Body
 from protocol.messages import packet as K
 from protocol.messages.pay import State
 from protocol.packets import Claimed, Terms, check_funding, pot_of, read_terms, shares_of, terms_hash
-from protocol.payments import LEDGER_CODES, ORIGINAL_BYTES, PayCode, PayError, operation_id
+from protocol.payments import LEDGER_CODES, ORIGINAL_BYTES, PayCode, PayError, is_signed, operation_id
 
 
 def note_packet(packet: bytes) -> bytes:
@@ -99,7 +99,7 @@ def read(asked: Asked, body: Body) -> Deed | Refusal | None:
     found = authorized(asked, body.signed)
     if isinstance(found, Refusal):
         return found
-    return Funding(asked, found[0].id, Payment(asked, *found), body.terms, body.seed)
+    return Funding(asked, found[0].id, Payment(asked, *found, is_signed(found[1])), body.terms, body.seed)
 
 
 # -- funding -----------------------------------------------------------------------------------------------------------
