@@ -22,7 +22,7 @@ HELP: Final = """\
 [bold]/play[/] GAME NAME [CLOCK] [rated]   offer a game (chess, connectfour, go, …; clock as 300+3, 600+5x30, 3d)
 [bold]/games[/]  [bold]/accept-game[/] [GAME]  [bold]/decline-game[/] [GAME]   what there is; take an offer, or do not
 [bold]/move[/] MOVE  [bold]/board[/]  [bold]/moves[/]   play; look; what is legal
-[bold]/resign[/]  [bold]/draw[/]  [bold]/refuse[/]  [bold]/claim[/] [MOVE]   give up, agree, do not, claim a draw
+[bold]/resign[/]  [bold]/draw[/]  [bold]/refuse[/]  [bold]/claim-draw[/] [MOVE]   give up, agree, do not, claim it
 [bold]/takeback[/]  [bold]/abort[/]  [bold]/rematch[/]
 [bold]/game[/] show|use|save|pgn|fen|uci|watch|unwatch|replay …   another game, files, somebody else's match"""
 _DIGITS_MIN: Final = 4
@@ -40,7 +40,7 @@ class Gaming:
         act = {"resign": "resign", "draw": "draw", "refuse": "refuse", "takeback": "takeback", "abort": "abort"}
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "play": self._play, "games": self._list, "accept-game": self._accept, "decline-game": self._decline,
-            "move": self._move, "board": self._board, "moves": self._moves, "claim": self._claim,
+            "move": self._move, "board": self._board, "moves": self._moves, "claim-draw": self._claim,
             "rematch": self._rematch, "game": self._game, **{verb: self._acting(name) for verb, name in act.items()},
         }  # fmt: skip
 

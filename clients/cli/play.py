@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 command = cyclopts.App(name="play", help="Play a game with somebody: chess, connectfour, backgammon, eights, …")
 TICK_S = 1.0
 WAIT_S = 600.0  # for the other one to come
-_VERBS = ("resign", "draw", "refuse", "claim", "takeback", "abort", "rematch", "moves", "board", "game")
+_VERBS = ("resign", "draw", "refuse", "claim-draw", "takeback", "abort", "rematch", "moves", "board", "game")
 Say = Callable[[str], None]
 ReadLine = Callable[[], str]
 
@@ -151,7 +151,7 @@ class Evening:
                 lines = await self._gaming.verbs["move"](words)
         except (ChappeError, ValueError, IndexError) as error:
             lines = [str(error) or "a word is missing"]
-        if verb in ("moves", "game", "claim") or len(lines) == 1:
+        if verb in ("moves", "game", "claim-draw") or len(lines) == 1:
             self._say("\n".join(lines))  # boards are shown as entries come
 
     async def _follow(self, scope: trio.CancelScope) -> None:

@@ -89,7 +89,7 @@ async def test_a_game_of_chess(tmp_path: Path) -> None:
         await white.says("offers a draw")
         await white.do("refuse")
         with pytest.raises(GameError):
-            await black.do("claim Nc6")
+            await black.do("claim-draw Nc6")
         line = await white.do("game uci")
         assert line.endswith("e2e4 e7e5 g1f3")
         assert "[White" in await white.do("game pgn")

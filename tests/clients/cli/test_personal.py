@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import trio
 
+from clients.cli.gaming import Gaming
+from clients.cli.lines import Lines
+from clients.cli.money import Money
 from clients.cli.personal import HELP, Personal
+from clients.cli.posting import Posting
 from clients.cli.room import NotFound, Room
 from clients.client import Client
 from clients.devices.code import read_recovery
@@ -16,6 +22,16 @@ from tests.support.devices import device_of, link, new_device
 
 def verbs_of(client: Client, told: list[str] | None = None) -> Personal:
     return Personal(Room(client), ([] if told is None else told).append)
+
+
+async def test_no_verb_has_two_meanings(autojump_clock: object) -> None:
+    async with open_world() as world, trio.open_nursery() as nursery:
+        (alice,) = await world.people("alice")
+        room = Room(alice)
+        parts = [Money(room).verbs, Posting(room).verbs, Gaming(room).verbs, Lines(alice, nursery)._verbs]
+        shared = [set(one) & set(other) for one, other in itertools.combinations(parts, 2)]
+        assert not set().union(*shared)
+        assert sum(map(len, parts[:3])) < len(verbs_of(alice).verbs)
 
 
 async def test_devices_are_linked_listed_and_revoked(autojump_clock: object) -> None:

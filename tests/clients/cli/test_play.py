@@ -57,7 +57,7 @@ async def test_two_people_in_two_terminals(
             for terminal in (one, two):
                 nursery.start_soon(terminal.evening.play)
             first, second = (one, two) if alice.games.record(match).seat == 0 else (two, one)
-            first.type("", "/moves", "9", "/claim x", "4")
+            first.type("", "/moves", "9", "/claim-draw x", "4")
             await first.shows("0  1  2  3  4  5  6  7  8")
             await first.shows("not legal")
             await second.shows("[X]")
