@@ -138,6 +138,12 @@ class SqliteLedger:
             return await self._scalar("SELECT body FROM ledger_checkpoints ORDER BY size DESC LIMIT 1", ())
         return await self._scalar("SELECT body FROM ledger_checkpoints WHERE size = ?", (size,))
 
+    async def checkpoints(self, sizes: Collection[int]) -> set[bytes]:
+        """The checkpoints at these sizes, as far as one was signed there."""
+        text = "SELECT body FROM ledger_checkpoints WHERE size IN ({})"
+        found = await self._engine.read(lambda connection: list(sql.select_in(connection, text, sizes)))
+        return {body for (body,) in found}
+
     async def cursor(self, source: bytes) -> bytes | None:
         """How far a source has been read."""
         return await self._scalar("SELECT cursor FROM ledger_cursors WHERE source = ?", (source,))

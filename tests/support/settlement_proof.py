@@ -230,6 +230,14 @@ async def other_answer(seed: int) -> dict[str, Any]:
             return {**found, **await _sound(bank, 1010)}
 
 
+async def two_histories(seed: int) -> dict[str, Any]:
+    """People show each other the checkpoints that they have: a worker with a log for each is caught."""
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
+        async with open_bank(Path(temporary)) as bank:
+            alice, bob = await bank.person("alice", 1000), await bank.person("bob")
+            return await trouble.two_histories(bank, alice, bob)
+
+
 async def _sound(bank: Bank, money: int) -> dict[str, Any]:
     check(bank.sum() == money, f"the sum is {bank.sum()}, and was {money}")
     problems = await bank.audit()
