@@ -33,6 +33,7 @@ async def run(seed: int, only: str, rounds: int, operations: int) -> int:
     await proof.show("an old backup", partial(settlement_operators.restored, seed))
     await proof.show("a worker that shows two histories", partial(S.two_histories, seed))
     await proof.show("a million records", partial(S.restart_1m, seed))
+    await proof.show("a worker with 100,000 conversations", partial(S.many_pairs, seed))
     await proof.show("throughput of the books", partial(S.throughput, seed))
     await proof.show("throughput end to end", partial(S.end_to_end, seed))
     return proof.conclude()

@@ -20,6 +20,7 @@ from storage.ledger import open_ledger
 from storage.sqlite import unix_ms
 from tests.bench import ledger as ledger_bench
 from tests.bench import payments as payments_bench
+from tests.bench import workers as workers_bench
 from tests.support import ledger_kill
 from tests.support import settlement_cases as cases
 from tests.support import settlement_trouble as trouble
@@ -31,6 +32,7 @@ from tests.support.workers_proof import find
 
 GOAL_PER_S = 2000
 RESTART_S = 5.0
+PAIR_BYTES = 8192
 CHAPPE = str(Path(sys.executable).with_name("chappe"))
 
 
@@ -195,6 +197,18 @@ async def restart_1m(seed: int) -> dict[str, Any]:
             "records": head.sequence, "snapshot at": head.snapshot, "replayed": tail, "s": round(seconds, 2),
             "bytes of memory an account": round(await trio.to_thread.run_sync(ledger_bench.account_bytes)),
         }  # fmt: skip
+
+
+async def many_pairs(seed: int, pairs: int = workers_bench.PAIRS) -> dict[str, Any]:
+    """A worker with 100,000 conversations: on disk, a restart, the first message of one that is cold."""
+    found = await workers_bench.measure(pairs)
+    check(found.restart_s <= workers_bench.GOAL_RESTART_S, f"a restart took {found.restart_s:.1f} s")
+    check(found.cold_ms_p50 <= workers_bench.GOAL_COLD_MS, f"a cold pair took {found.cold_ms_p50:.1f} ms")
+    check(found.bytes_a_pair <= PAIR_BYTES, f"a pair takes {found.bytes_a_pair:.0f} bytes")
+    return {
+        "pairs": found.pairs, "bytes a pair": round(found.bytes_a_pair), "restart s": round(found.restart_s, 2),
+        "cold pair ms": f"{found.cold_ms_p50:.2f} (max {found.cold_ms_max:.2f})",
+    }  # fmt: skip
 
 
 async def troubles(seed: int) -> dict[str, Any]:
