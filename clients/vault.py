@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
@@ -132,11 +132,14 @@ class Vault:
         undo.callback(connection.close)
         return connection
 
-    @staticmethod
-    def _take_lock(path: Path) -> int:
+    _SHARED: ClassVar = False  # whether several processes may have it open
+
+    @classmethod
+    def _take_lock(cls, path: Path) -> int:
+        mode = fcntl.LOCK_SH if cls._SHARED else fcntl.LOCK_EX
         descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
             raise VaultError(f"{path} is open in another process; close that one first") from None

@@ -179,6 +179,8 @@ class WorkerShelf(Shelf):
         self.conversations.trim(B.ROWS_LOADED, lambda topic: dirty(("talk", topic)))  # type: ignore[attr-defined]
         self.lists.trim(B.ROWS_LOADED, lambda account: False)  # type: ignore[attr-defined]
         self.groups.trim(B.GROUPS_LOADED, dirty)
+        for account in list(self._signed_lists)[: max(len(self._signed_lists) - B.ROWS_LOADED, 0)]:
+            del self._signed_lists[account]
         for topic in list(self.windows)[: max(len(self.windows) - B.GROUPS_LOADED, 0)]:
             del self.windows[topic]
 

@@ -54,6 +54,8 @@ class WorkerBatch(Batch):
 class WorkerVault(Vault):
     """A vault for several processes. Methods block on the disk, as those of ``Vault``."""
 
+    _SHARED = True  # among processes of the worker, so that no plain vault opens the file beside them
+
     def __init__(self, path: Path, secret: Secret, *, tables: str = "", entropy: Entropy = os.urandom) -> None:
         """Open or create; ``tables``: SQL that makes the worker's own tables (``CREATE TABLE IF NOT EXISTS …;``).
 
@@ -69,17 +71,6 @@ class WorkerVault(Vault):
         except sqlite3.Error as error:
             self.close()
             raise WorkerError(f"the tables of this worker cannot be made: {error}") from None
-
-    @staticmethod
-    def _take_lock(path: Path) -> int:
-        """Shared among processes of the worker, so that no plain vault opens the file beside them."""
-        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise VaultError(f"{path} is open in another program; close that one first") from None
-        return descriptor
 
     # -- slots ---------------------------------------------------------------------------------------------------------
     def claim(self, tokens: Mapping[int, int]) -> int:

@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_struct
-from protocol.errors import ChappeError
+from protocol.errors import ChappeError, RemoteProtocolError
 from protocol.frames import Key, Signature, UInt
 from protocol.identity import SigningKey, verify
 
@@ -235,6 +235,14 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> bytes:
     """The checkpoint as published."""
     body = encode_struct(checkpoint)
     return encode_struct(_Signed(body, key.sign(_CHECKPOINT, body)))
+
+
+def claimed_size(signed: bytes) -> int | None:
+    """How many receipts a checkpoint says that the log holds, whoever signed it; None if it is none."""
+    try:
+        return decode_struct(decode_struct(signed, _Signed).body, Checkpoint).size
+    except RemoteProtocolError:
+        return None
 
 
 @lru_cache(maxsize=64)  # receipts of one commit carry one checkpoint, and those that are known are compared with each

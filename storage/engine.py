@@ -10,7 +10,8 @@ import sqlite3
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from protocol.errors import Code
 from storage import bounds
-from storage.base import Append, Outcome, Refused, StoreAway, StoreStatistics
+from storage.base import Append, Outcome, Refused, StoreAway, StoreStatistics, StoreUnusable
 from storage.batch import run_appends
 from storage.sql import note_acks
 
@@ -108,6 +109,21 @@ def open_database(path: Path, *, writer: bool, page_count_max: int | None = None
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+@contextmanager
+def preparing(file: Path) -> Iterator[Connection]:
+    """A transaction in which the schema of a file is made. Raises ``StoreUnusable`` for a file that is no database."""
+    engine = open_database(file, writer=True)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise StoreUnusable(f"{file} is not a database; move it away, or restore a backup") from error
+        raise
+    finally:
+        engine.dispose()
 
 
 def _away(error: DBAPIError) -> bool:

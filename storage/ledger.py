@@ -7,7 +7,6 @@ transaction keeps the write lock, and the successor gets ``StoreAway`` until tha
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,12 +17,12 @@ from typing import Any, Final, TypeVar
 import trio
 from msgspec.structs import astuple
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from protocol.receipts import NodeOf, node_hash
 from storage import bounds, sql
 from storage.base import StoreStatistics, StoreUnusable
-from storage.engine import Clock, Engine, open_database
+from storage.engine import Clock, Engine, preparing
 from storage.ledger_base import (
     AccountRow,
     Batch,
@@ -137,6 +136,12 @@ class SqliteLedger:
         if size is None:
             return await self._scalar("SELECT body FROM ledger_checkpoints ORDER BY size DESC LIMIT 1", ())
         return await self._scalar("SELECT body FROM ledger_checkpoints WHERE size = ?", (size,))
+
+    async def checkpoints(self, sizes: Collection[int]) -> set[bytes]:
+        """The checkpoints at these sizes, as far as one was signed there."""
+        text = "SELECT body FROM ledger_checkpoints WHERE size IN ({})"
+        found = await self._engine.read(lambda connection: list(sql.select_in(connection, text, sizes)))
+        return {body for (body,) in found}
 
     async def cursor(self, source: bytes) -> bytes | None:
         """How far a source has been read."""
@@ -267,24 +272,16 @@ async def open_ledger(
 
 def prepare_ledger(file: Path) -> None:
     """Make the schema if the file is empty. Raises ``StoreUnusable``."""
-    engine = open_database(file, writer=True)
-    try:
-        with engine.begin() as connection:
-            found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-            if found == SCHEMA:
-                return
-            if found or tables:
-                raise StoreUnusable(
-                    f"{file} has schema {found}, and this version of chappe writes ledgers of schema {SCHEMA}: start"
-                    " the version that made it, or name another file"
-                )
-            METADATA.create_all(connection)
-            connection.exec_driver_sql("INSERT INTO ledger_head VALUES (1, 0, 0, 0, 0, 0)")
-            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-            raise StoreUnusable(f"{file} is not a database; move it away, or restore a backup") from error
-        raise
-    finally:
-        engine.dispose()
+    with preparing(file) as connection:
+        found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+        if found == SCHEMA:
+            return
+        if found or tables:
+            raise StoreUnusable(
+                f"{file} has schema {found}, and this version of chappe writes ledgers of schema {SCHEMA}: start the"
+                " version that made it, or name another file"
+            )
+        METADATA.create_all(connection)
+        connection.exec_driver_sql("INSERT INTO ledger_head VALUES (1, 0, 0, 0, 0, 0)")
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")

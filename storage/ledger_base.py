@@ -150,6 +150,10 @@ class Ledger(Protocol):
         """The checkpoint at a size, or the last."""
         ...
 
+    async def checkpoints(self, sizes: Collection[int]) -> set[bytes]:
+        """The checkpoints at these sizes, as far as one was signed there."""
+        ...
+
     async def cursor(self, source: bytes) -> bytes | None:
         """How far a source has been read."""
         ...

@@ -99,6 +99,11 @@ class MemoryLedger:
         await trio.lowlevel.checkpoint()
         return self._checkpoints.get(max(self._checkpoints, default=0) if size is None else size)
 
+    async def checkpoints(self, sizes: Collection[int]) -> set[bytes]:
+        """The checkpoints at these sizes."""
+        await trio.lowlevel.checkpoint()
+        return {self._checkpoints[size] for size in sizes if size in self._checkpoints}
+
     async def cursor(self, source: bytes) -> bytes | None:
         """How far a source has been read."""
         await trio.lowlevel.checkpoint()

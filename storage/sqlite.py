@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import trio
-from sqlalchemy.exc import DBAPIError
 
 from protocol.limits import COMMIT_SPACING_MS
 from storage import bounds, migrate
@@ -23,7 +21,7 @@ from storage.admission import SqlAdmission
 from storage.base import StoreStatistics, StoreUnusable
 from storage.blobs import SqlBlobs, sweep
 from storage.contacts import SqlContacts
-from storage.engine import Clock, Engine, open_database
+from storage.engine import Clock, Engine, preparing
 from storage.files import BlobFiles
 from storage.keypackages import SqlKeyPackages
 from storage.lockers import SqlLockers
@@ -122,14 +120,6 @@ def prepare(file: Path) -> None:
         raise StoreUnusable(
             f"a backup was being restored into {file.parent} and is not whole; empty the directory and restore again"
         )
-    engine = open_database(file, writer=True)
-    try:
-        with engine.begin() as connection:
-            migrate.upgrade(connection)
-            sweep(connection, BlobFiles(file.parent / BLOBS))
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-            raise StoreUnusable(f"{file} is not a database; move it away, or restore a backup") from error
-        raise
-    finally:
-        engine.dispose()
+    with preparing(file) as connection:
+        migrate.upgrade(connection)
+        sweep(connection, BlobFiles(file.parent / BLOBS))

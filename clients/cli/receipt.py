@@ -27,7 +27,7 @@ def as_file(payment: Payment, log: str) -> str:
 
 @command.command
 def verify(
-    file: Annotated[Path, Parameter(help="As /payments save or `chappe pay receipt` wrote it.")],
+    file: Annotated[Path, Parameter(help="As /payments save, or `chappe pay payments save`, wrote it.")],
     *,
     worker: Annotated[str, Parameter(help="Key of the worker that you trust, in hex; else the file's is shown.")] = "",
     json: Annotated[bool, Parameter(negative="", help="Print one line of JSON.")] = False,

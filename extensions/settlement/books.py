@@ -25,11 +25,12 @@ from extensions.settlement.codes import Code
 from extensions.settlement.commit import Changed, Expired, Log, Notes, Outbox, Preparation, Prepared, Submission, Wanted
 from extensions.settlement.operations import Chain, Operation, Record, Result, decode_record
 from extensions.settlement.proofs import BLOCK_LEVEL, prove_many
-from extensions.settlement.restart import BooksBroken, load
+from extensions.settlement.restart import BooksBroken, frontier_at, load
 from extensions.settlement.state import Account, Held, State, duplicate
 from protocol.receipts import (
     Frontier,
     Receipt,
+    claimed_size,
     consistency_proof,
     inclusion_proof,
     open_checkpoint,
@@ -226,9 +227,18 @@ class Books:
                 f"a checkpoint proves {theirs.size} records, these books hold {self._state.sequence}: an old backup was"
                 " restored. Restore a newer one."
             )
-        own = await self._ledger.checkpoint(theirs.size)
-        if own is not None and open_checkpoint(own, self._log.key.public, self._log.name).root != theirs.root:
-            raise BooksBroken(f"the books differ from a signed checkpoint within the first {theirs.size} records")
+        own = await self._ledger.tree(lambda node: frontier_at(node, theirs.size))
+        if own.root() != theirs.root:
+            raise BooksBroken(
+                f"the books differ from a signed checkpoint within the first {theirs.size} records: an old backup was"
+                " restored and went on. Restore a newer one."
+            )
+
+    async def strangers(self, signed: Collection[bytes]) -> list[bytes]:
+        """Those of the checkpoints that people present which these books have not signed themselves."""
+        sizes = {one: size for one in signed if (size := claimed_size(one)) is not None}
+        own = await self._ledger.checkpoints(set(sizes.values()))
+        return [one for one in sizes if one not in own]
 
     async def checkpoint(self) -> bytes:
         """The last signed checkpoint; empty before the first record."""

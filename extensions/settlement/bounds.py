@@ -20,4 +20,5 @@ HISTORY_ROWS: Final = 100  # lines of history in one answer
 RETRY_MS: Final = 1000  # before the store or the relay is asked again
 TICK_S: Final = 1.0  # between two looks for pendings that are due, and for orders of the operator
 ORDER_WAIT_S: Final = 10.0  # a command waits this long for the worker to carry out an order
+CONFRONTED_MAX: Final = 4096  # presented checkpoints that are remembered as compared: half a megabyte
 LOG_NAME: Final = "settlement"  # of the log of receipts

@@ -10,8 +10,10 @@ Rule 3.  An item that makes the program raise harms nobody else: it is answered 
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -64,7 +66,7 @@ class Desk:
         self._engine = engine
         self._books = books
         self._account = engine.shelf.account
-        self._confronted: set[bytes] = set()
+        self._confronted: set[bytes] = set()  # checkpoints that were compared
         self.news = trio.Event()
         self.stopped = trio.Event()
         self.broken: BooksBroken | None = None
@@ -171,18 +173,23 @@ class Desk:
 
     async def _confront(self, jobs: Sequence[Job[Any]]) -> None:
         """Whoever shows a signed checkpoint that these books do not hold stops the worker."""
-        for job in jobs:
-            signed = getattr(job.body, "checkpoint", b"")
-            if signed and job.account not in self._confronted:
-                self._confronted.add(job.account)
-                try:
-                    await self._books.confront(signed)
-                except (ReceiptError, RemoteProtocolError):
-                    continue  # of another log, or nothing: it proves nothing about these books
-                except BooksBroken as error:
-                    self.broken = error
-                    self.stopped.set()
-                    await trio.sleep_forever()
+        shown = {getattr(job.body, "checkpoint", b"") for job in jobs} - self._confronted - {b""}
+        if not shown:
+            return
+        if len(self._confronted) > bounds.CONFRONTED_MAX:
+            self._confronted.clear()
+        self._confronted |= shown
+        for signed in await self._patiently(lambda: self._books.strangers(shown)):
+            try:
+                await self._patiently(partial(self._books.confront, signed))
+            except (ReceiptError, RemoteProtocolError):
+                continue  # of another log, or nothing: it proves nothing about these books
+            except BooksBroken as error:
+                self._engine.shelf.journal.write([partial(_note_presented, signed=signed)])
+                await self._engine.shelf.journal.flushed()
+                self.broken = error
+                self.stopped.set()
+                await trio.sleep_forever()
 
     # -- questions -----------------------------------------------------------------------------------------------------
     async def _answer(self, batch: Batch, job: Job[P.Query], asked: Asked) -> None:
@@ -219,6 +226,11 @@ HISTORY: Final = (
     "SELECT sequence, at_ms, kind, ledger, amount, other, operation FROM movements"
     " WHERE account = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 )
+
+
+def _note_presented(db: sqlite3.Connection, signed: bytes) -> None:
+    """The next start refuses at once."""
+    db.execute("INSERT OR REPLACE INTO presented VALUES (1, ?)", (signed,))
 
 
 def _decode(value: bytes | None) -> int:

@@ -76,37 +76,27 @@ class Close(Base, frozen=True, array_like=True, gc=False, tag=6):
     ledger: str
 
 
-class Transfer(Base, frozen=True, array_like=True, gc=False, tag=7):
+class Moving(Base, frozen=True, array_like=True, gc=False):
+    """What operations that move money at once have in common."""
+
+    debit: bytes
+    credit: bytes
+    ledger: str
+    exponent: int
+    amount: int
+    memo: bytes = b""
+
+
+class Transfer(Moving, frozen=True, array_like=True, gc=False, tag=7):
     """Move money between two people, at once."""
 
-    debit: bytes
-    credit: bytes
-    ledger: str
-    exponent: int
-    amount: int
-    memo: bytes = b""
 
-
-class Issue(Base, frozen=True, array_like=True, gc=False, tag=8):
+class Issue(Moving, frozen=True, array_like=True, gc=False, tag=8):
     """Put money into circulation: ``debit`` is a rail account, ``credit`` a person's."""
 
-    debit: bytes
-    credit: bytes
-    ledger: str
-    exponent: int
-    amount: int
-    memo: bytes = b""
 
-
-class Redeem(Base, frozen=True, array_like=True, gc=False, tag=9):
+class Redeem(Moving, frozen=True, array_like=True, gc=False, tag=9):
     """Take money out of circulation: ``debit`` is a person's account, ``credit`` a rail's."""
-
-    debit: bytes
-    credit: bytes
-    ledger: str
-    exponent: int
-    amount: int
-    memo: bytes = b""
 
 
 class Pending(Base, frozen=True, array_like=True, gc=False, tag=10):

@@ -44,7 +44,7 @@ async def load(ledger: Ledger, head: Head) -> tuple[State, Frontier, Changed]:
         replay(state, records)
     state.time_ms = max(state.time_ms, head.time_ms)
     check_sums(state)
-    frontier = await ledger.tree(lambda node: _frontier(node, head.sequence))
+    frontier = await ledger.tree(lambda node: frontier_at(node, head.sequence))
     return state, frontier, changed
 
 
@@ -82,5 +82,6 @@ def check_sums(state: State) -> None:
         raise BooksBroken(f"debits and credits differ in {', '.join(wrong)}: compare with `check`, restore a backup")
 
 
-def _frontier(node: NodeOf, size: int) -> Frontier:
+def frontier_at(node: NodeOf, size: int) -> Frontier:
+    """The tree of receipts as it was with so many of them."""
     return Frontier(size, [node(level, index) for level, index in peak_places(size)])

@@ -37,10 +37,12 @@ CREATE TABLE IF NOT EXISTS spoken (
     n INTEGER PRIMARY KEY CHECK (n = 1), outbox INTEGER NOT NULL, journal INTEGER NOT NULL
 );
 INSERT OR IGNORE INTO spoken VALUES (1, 0, 0);
+CREATE TABLE IF NOT EXISTS presented (n INTEGER PRIMARY KEY CHECK (n = 1), checkpoint BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS ledger_orders (n INTEGER PRIMARY KEY AUTOINCREMENT, asked BLOB NOT NULL, answer BLOB)
 """
 _PUT: Final = "INSERT OR IGNORE INTO movements VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_SPOKEN: Final = "SELECT outbox, journal FROM spoken"
+SPOKEN: Final = "SELECT outbox, journal FROM spoken"
+PRESENTED: Final = "SELECT checkpoint FROM presented"
 _KINDS: Final = {
     ops.Transfer: "transfer", ops.Issue: "issue", ops.Redeem: "redeem", ops.Pending: "hold", ops.Post: "claim",
     ops.Void: "release", ops.Expire: "expiry",
@@ -111,7 +113,7 @@ class Voice:
     async def speak(self) -> bool:
         """One transaction of it; False: there is nothing to say. Raises ``Fenced``, ``StoreAway``."""
         process, books = self._process, self._books
-        ((said, indexed),) = process.engine.shelf.vault.query(_SPOKEN)
+        ((said, indexed),) = process.engine.shelf.vault.query(SPOKEN)
         waiting = await books.outbox(said, bounds.SPEAK_ROWS)
         rows = await books.journal(indexed, bounds.INDEX_ROWS)
         if not waiting and not rows:

@@ -28,7 +28,8 @@ from extensions.settlement.judge import expired
 from extensions.settlement.operations import Record
 from extensions.settlement.restart import BooksBroken
 from extensions.settlement.state import Held
-from extensions.settlement.voice import TABLES, Voice
+from extensions.settlement.voice import PRESENTED, SPOKEN, TABLES, Voice
+from extensions.store import WorkerVault
 from extensions.worker import Worker
 from protocol.identity import SigningKey
 from protocol.ids import tagged_hash
@@ -66,6 +67,24 @@ async def open_the_books(file: Path, identity: Identity, clock_ms: Callable[[], 
         raise WorkerError(str(group.exceptions[0])) from None
 
 
+async def refuse_old_books(books: Books, vault: WorkerVault) -> None:
+    """Refuse books that are behind what was said of them, or behind a checkpoint that somebody has presented.
+
+    Raises ``WorkerError``: an old backup was restored.
+    """
+    ((_, told),) = vault.query(SPOKEN)
+    if told > books.sequence:
+        raise WorkerError(
+            f"people were told of {told} records, and these books hold {books.sequence}: an old backup of {FILE} was "
+            "restored. Restore a newer one, and the worker's database with it."
+        )
+    for (signed,) in vault.query(PRESENTED):
+        try:
+            await books.confront(signed)
+        except BooksBroken as error:
+            raise WorkerError(str(error)) from None
+
+
 class Settlement:
     """What one process of the worker has in memory: the desk, once the books are open."""
 
@@ -91,6 +110,7 @@ class Settlement:
         """The companion: keep the books open, say what is to be said, expire what is due, carry out orders."""
         shelf = process.engine.shelf
         async with open_the_books(shelf.vault.path.with_name(FILE), shelf.identity, shelf.clock_ms) as books:
+            await refuse_old_books(books, shelf.vault)
             desk = self._desks[process.engine] = Desk(process.engine, books)
             self.books = books
             self._opened.set()

@@ -121,16 +121,17 @@ async def measure(pairs: int) -> WorkerFigures:
             topics = copy_pairs(vault, topic, pairs)
         copy_topics(home / "relay" / FILE, topic, topics)
         size = (home / "worker" / "worker.db").stat().st_size - before
-        async with open_relay(data=home / "relay") as relay, trio.open_nursery() as nursery:
+        async with open_relay(data=home / "relay") as relay:
             began = trio.current_time()
             with open_database(worker, home / "worker") as vault:
-                process = Process(worker, relay.url, vault, relay.clock_ms, os.urandom)
-                nursery.start_soon(process.run, trio.Event())
-                await until(lambda: len(vault.held) == 256)
-                restart_s = trio.current_time() - began
-                taken = cold_ms(vault, topics[:: max(pairs // _SAMPLE, 1)])
-                loaded = process.engine.shelf.groups.loaded
-                nursery.cancel_scope.cancel()
+                async with trio.open_nursery() as nursery:
+                    process = Process(worker, relay.url, vault, relay.clock_ms, os.urandom)
+                    nursery.start_soon(process.run, trio.Event())
+                    await until(lambda: len(vault.held) == 256)
+                    restart_s = trio.current_time() - began
+                    taken = cold_ms(vault, topics[:: max(pairs // _SAMPLE, 1)])
+                    loaded = process.engine.shelf.groups.loaded
+                    nursery.cancel_scope.cancel()
         return WorkerFigures(pairs, size / pairs, restart_s, statistics.median(taken), max(taken), loaded)
 
 

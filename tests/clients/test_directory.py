@@ -234,3 +234,17 @@ async def test_a_package_with_a_wrong_credential_is_not_used(what: str, autojump
         world.relay.answer["keypackages.claim"] = lambda wire, params: [claimed, right]
         (addition,) = await claim(anna, ben.account)
         assert addition.package == right.package
+
+
+async def test_a_list_that_is_known_is_not_checked_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        anna, ben = await world.people("anna", "ben")
+        directory = anna.engine.directory
+        known = directory.learn(ben.account, ben.engine.shelf.identity.signed_list)
+        assert known is not None
+        monkeypatch.setattr("clients.directory.verify_list", lambda *_, **__: 1 / 0)
+        assert directory.learn(ben.account, ben.engine.shelf.identity.signed_list) is known
+        with pytest.raises(ZeroDivisionError):
+            directory.learn(ben.account, signed(ben, version=list_of(ben).version + 1))

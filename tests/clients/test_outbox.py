@@ -13,6 +13,8 @@ from clients.records import Status, Work
 from protocol.errors import Code, Reason
 from protocol.frames import AnyFrame, Closed, Err, ErrDetail, Flag, Msg, Ok
 from protocol.limits import COMMIT_SPACING_MS
+from protocol.messages import compose
+from protocol.messages.chat import Text
 from tests.support.clients import (
     SPOKEN,
     agree,
@@ -397,3 +399,18 @@ async def test_only_our_own_bytes_are_an_echo(autojump_clock: MockClock) -> None
         await anna.engine.shelf.journal.flushed()
         assert [event.id for event in events_of(anna, Stored)] == [message_id]
         assert events_of(anna, Delivered) == []
+
+
+async def test_rows_that_were_written_before_are_taken_up_in_their_order(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben), talk = await group_of(world, "anna", "ben")
+        shelf, rows = anna.engine.shelf, []
+        for word in ("one", "two", "three"):
+            content = compose(Text(text=word))
+            rows.append(R.Outgoing(shelf.next_number(), talk.topic, shelf.new_id(), Work.MESSAGE, 0, content))
+            shelf.save_outgoing(rows[-1])
+        anna.engine.outbox.load(reversed(rows))
+        assert anna.engine.outbox.lane(talk.topic).rows == rows
+        assert anna.engine.outbox.statistics().flying == 3
+        await world.settle()
+        assert texts(ben, talk.topic) == ["one", "two", "three"]

@@ -63,6 +63,7 @@ async def test_a_batch_is_there_as_a_whole(ledger: Ledger) -> None:
     assert await ledger.cursor(b"inbox") == b"7"
     assert await ledger.checkpoint() == await ledger.checkpoint(3) == b"cp3"
     assert await ledger.checkpoint(2) is None
+    assert await ledger.checkpoints({2, 3, 2**53}) == {b"cp3"}
 
 
 async def test_many_cursors_and_lines_at_once(ledger: Ledger) -> None:

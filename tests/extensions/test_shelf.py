@@ -96,7 +96,9 @@ async def test_what_was_not_used_for_longest_goes_but_nothing_unwritten(
             shelf.save(R.Conversation(topic(slot), 1, R.Status.ACTIVE))
             shelf.window(shelf.conversations[topic(slot)])
             shelf.groups.get(topic(slot))
+        shelf._signed_lists.update({topic(slot): b"signed" for slot in range(3)})
         shelf.trim()
+        assert list(shelf._signed_lists) == [topic(2)]
         assert len(shelf.conversations) == 3
         assert (len(shelf.windows), shelf.groups.loaded) == (1, 1)
         await shelf.journal.commit()

@@ -97,7 +97,7 @@ def test_processes_share_it_and_nobody_else(tmp_path: Path) -> None:
     vault.close()
     assert not is_running(path)
     plain = Vault(path, Secret.key_file(tmp_path / "key"))
-    with pytest.raises(VaultError, match="another program"):
+    with pytest.raises(VaultError, match="another process"):
         opened(tmp_path)
     plain.close()
 

@@ -1,4 +1,4 @@
-"""Money that waits, killed payers and workers, revoked devices, poison, and a worker that tells two stories."""
+"""Money that waits, killed payers and workers, poison, old backups, and a worker that tells two stories."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from protocol.identity import SigningKey
 from protocol.messages.pay import State
 from protocol.payments import PayCode
 from protocol.receipts import Checkpoint, sign_checkpoint
+from tests.support import settlement_trouble as trouble
 from tests.support.money import order_to_pay
 from tests.support.settlement import free, open_bank, start_bank
 from tests.support.workers import until
@@ -85,18 +86,7 @@ async def test_a_poison_item_harms_nobody_else(tmp_path: Path, monkeypatch: pyte
 async def test_two_histories_are_found_out(tmp_path: Path) -> None:
     async with open_bank(tmp_path) as bank:
         alice, bob = await bank.person("alice", 1000), await bank.person("bob")
-        key = bank.running.process.engine.shelf.identity.root_seed
-        watch = alice.wallet.book.watches[bank.account]
-        assert watch.newest
-        mine = watch._read(watch.newest)
-        assert mine is not None
-        assert key is not None
-        lie = sign_checkpoint(Checkpoint(mine.ledger, mine.size, b"L" * 32, mine.time_ms, mine.epoch), SigningKey(key))
-        bob.wallet.book.watches[bank.account].log.latest = lie
-        talk = await bob.pair(alice.account)
-        await bob.wallet.request(talk.topic, "EUR", 5)
-        await until(lambda: alice.wallet.alarm, "the alarm")
-        assert len(watch.log.evidence) == 2
+        await trouble.two_histories(bank, alice, bob)
 
 
 async def test_books_behind_a_checkpoint_go_no_further(tmp_path: Path) -> None:

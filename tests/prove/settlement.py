@@ -9,8 +9,8 @@ from functools import partial
 
 import trio
 
+from tests.support import settlement_operators, settlement_standby, workers_proof
 from tests.support import settlement_proof as S
-from tests.support import settlement_standby, workers_proof
 from tests.support import settlement_tail_proof as T
 from tests.support.proof import Proof
 
@@ -32,7 +32,11 @@ async def run(seed: int, only: str, rounds: int, operations: int) -> int:
     await proof.show("a worker that answers for another payment", partial(S.other_answer, seed))
     await proof.show("red packets", partial(T.packets, seed))
     await proof.show("the demo's money", partial(T.demo, seed))
+    await proof.show("operators, and a receipt offline", partial(settlement_operators.operators, seed))
+    await proof.show("an old backup", partial(settlement_operators.restored, seed))
+    await proof.show("a worker that shows two histories", partial(S.two_histories, seed))
     await proof.show("a million records", partial(S.restart_1m, seed))
+    await proof.show("a worker with 100,000 conversations", partial(S.many_pairs, seed))
     await proof.show("throughput of the books", partial(S.throughput, seed))
     await proof.show("throughput end to end", partial(S.end_to_end, seed))
     return proof.conclude()

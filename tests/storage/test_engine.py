@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import trio
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from protocol.errors import Code
 from storage import bounds
-from storage.base import Append, Outcome, Refused, StoreAway
-from storage.engine import Engine, JobOp, open_database
+from storage.base import Append, Outcome, Refused, StoreAway, StoreUnusable
+from storage.engine import Engine, JobOp, open_database, preparing
 from storage.sqlite import FILE, SqliteStore, open_store
 from tests.contracts.kit import Clock, Kit, key, refused, stored
 
@@ -238,3 +238,14 @@ def test_statistics_of_an_engine_that_did_nothing(folder: Path) -> None:
         engine.dispose()
 
     trio.run(main)
+
+
+def test_a_file_that_is_no_database_is_not_prepared(tmp_path: Path) -> None:
+    file = tmp_path / "rubbish.db"
+    file.write_bytes(b"rubbish " * 1000)
+    with pytest.raises(StoreUnusable, match="not a database"), preparing(file):
+        pass
+    with pytest.raises(DBAPIError), preparing(tmp_path / "new.db") as connection:
+        connection.exec_driver_sql("SELECT nothing FROM nowhere")
+    with preparing(tmp_path / "new.db") as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one() == 0

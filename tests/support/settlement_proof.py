@@ -20,6 +20,7 @@ from storage.ledger import open_ledger
 from storage.sqlite import unix_ms
 from tests.bench import ledger as ledger_bench
 from tests.bench import payments as payments_bench
+from tests.bench import workers as workers_bench
 from tests.support import ledger_kill
 from tests.support import settlement_cases as cases
 from tests.support import settlement_trouble as trouble
@@ -31,6 +32,7 @@ from tests.support.workers_proof import find
 
 GOAL_PER_S = 2000
 RESTART_S = 5.0
+PAIR_BYTES = 8192
 CHAPPE = str(Path(sys.executable).with_name("chappe"))
 
 
@@ -197,6 +199,18 @@ async def restart_1m(seed: int) -> dict[str, Any]:
         }  # fmt: skip
 
 
+async def many_pairs(seed: int, pairs: int = workers_bench.PAIRS) -> dict[str, Any]:
+    """A worker with 100,000 conversations: on disk, a restart, the first message of one that is cold."""
+    found = await workers_bench.measure(pairs)
+    check(found.restart_s <= workers_bench.GOAL_RESTART_S, f"a restart took {found.restart_s:.1f} s")
+    check(found.cold_ms_p50 <= workers_bench.GOAL_COLD_MS, f"a cold pair took {found.cold_ms_p50:.1f} ms")
+    check(found.bytes_a_pair <= PAIR_BYTES, f"a pair takes {found.bytes_a_pair:.0f} bytes")
+    return {
+        "pairs": found.pairs, "bytes a pair": round(found.bytes_a_pair), "restart s": round(found.restart_s, 2),
+        "cold pair ms": f"{found.cold_ms_p50:.2f} (max {found.cold_ms_max:.2f})",
+    }  # fmt: skip
+
+
 async def troubles(seed: int) -> dict[str, Any]:
     """A revoked device, an account closed with an open pending, the clock going back: one outcome each."""
     clock = trouble.Clock(now_ms)
@@ -228,6 +242,14 @@ async def other_answer(seed: int) -> dict[str, Any]:
             alice, bob = await bank.person("alice", 1000), await bank.person("bob", 10)
             found = await trouble.other_answer(bank, alice, bob)
             return {**found, **await _sound(bank, 1010)}
+
+
+async def two_histories(seed: int) -> dict[str, Any]:
+    """People show each other the checkpoints that they have: a worker with a log for each is caught."""
+    with TemporaryDirectory(prefix="chappe-prove-") as temporary:
+        async with open_bank(Path(temporary)) as bank:
+            alice, bob = await bank.person("alice", 1000), await bank.person("bob")
+            return await trouble.two_histories(bank, alice, bob)
 
 
 async def _sound(bank: Bank, money: int) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
+
 from clients.client import Client
 from clients.devices.revoking import revoke
 from extensions.settlement import desk as desk_module
@@ -15,11 +17,13 @@ from extensions.settlement import voice as voice_module
 from extensions.settlement.intents import Payment
 from extensions.settlement.judge import Answer
 from extensions.settlement.operations import decode_record
+from protocol.identity import SigningKey
 from protocol.ids import pair_topic
 from protocol.messages import Body
 from protocol.messages import pay as P
 from protocol.messages.pay import State
 from protocol.payments import LEDGER_CODES, PayCode
+from protocol.receipts import sign_checkpoint
 from tests.support.devices_proof import open_linked
 from tests.support.money import answers, ask, fields, order_to_pay, outcomes, sign
 from tests.support.proof import check
@@ -147,9 +151,26 @@ async def other_answer(bank: Bank, alice: Client, bob: Client) -> dict[str, Any]
         await alice.engine.shelf.journal.flushed()
         seen = alice.wallet.payment(second.operation)
         check(seen.state not in (State.SETTLED, State.FAILED), f"a receipt of another payment was believed: {seen}")
+        shown = State(seen.state).name
         check(not seen.receipt, "a receipt of another payment was kept")
         other = await order_to_pay(bob, alice.account, 1)
         check(other == SETTLED, f"somebody else meanwhile: {other}")
     honest = await alice.wallet.ask_again(second.operation)
     check(honest.state == State.SETTLED, f"asked again: {honest}")
-    return {"the receipt of another payment": State(seen.state).name, "asked again": State(honest.state).name}
+    return {"the receipt of another payment": shown, "asked again": State(honest.state).name}
+
+
+async def two_histories(bank: Bank, alice: Client, bob: Client) -> dict[str, Any]:
+    """A worker that shows each of two people a log of its own: the first request between them brings it to light."""
+    key = bank.running.process.engine.shelf.identity.root_seed
+    watch = alice.wallet.book.watches[bank.account]
+    mine = watch._read(watch.newest)
+    assert mine is not None
+    assert key is not None
+    lie = sign_checkpoint(msgspec.structs.replace(mine, root=b"L" * 32), SigningKey(key))
+    bob.wallet.book.watches[bank.account].log.latest = lie
+    talk = await bob.pair(alice.account)
+    await bob.wallet.request(talk.topic, "EUR", 5)
+    await until(lambda: alice.wallet.alarm, "the alarm")
+    check(len(watch.log.evidence) == 2, "the two statements are not kept")
+    return {"caught": True, "signed statements kept": len(watch.log.evidence)}

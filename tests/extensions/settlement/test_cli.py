@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import trio
 
 from extensions.host import open_database
 from extensions.settlement import bounds, cli
-from extensions.settlement.worker import make_worker
-from storage.ledger import prepare_ledger
+from extensions.settlement import operations as ops
+from extensions.settlement.books import open_books
+from extensions.settlement.worker import FILE, log_of, make_worker
+from storage.ledger import open_ledger, prepare_ledger
+from storage.sqlite import unix_ms
 
 WHO = "ab" * 32
 
@@ -98,3 +102,33 @@ def test_damage_is_found(data: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
     monkeypatch.setattr(cli, "_read", damaged)
     assert cli.check(data=data) == 1
+
+
+def test_balances_are_those_of_the_journal(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.open_ledger_("EUR", data=data)
+    cli.issue(WHO, "12.50", "EUR", data=data)
+    cli.issue("cd" * 32, "2.50", "EUR", data=data)
+
+    identity = cli._read(data)[2]
+
+    async def snapshot() -> None:
+        async with (
+            open_ledger(data / "settlement" / FILE, clock_ms=unix_ms) as ledger,
+            open_books(ledger, log_of(identity), snapshot_every=1) as books,
+        ):
+            await books.submit(ops.Freeze(b"f", bytes.fromhex(WHO), "EUR"))
+
+    trio.run(snapshot)
+    capsys.readouterr()
+    assert cli.check(data=data) == 0
+    with sqlite3.connect(data / "settlement" / FILE) as connection:  # a cent from one to the other: the sums stay
+        change = "UPDATE ledger_accounts SET credits_posted = credits_posted + ? WHERE owner = ?"
+        connection.executemany(change, [(1, bytes.fromhex(WHO)), (-1, b"\xcd" * 32)])
+    connection.close()
+    assert cli.check(data=data) == 1
+    assert f"EUR {WHO}: the books say" in capsys.readouterr().out
+    with sqlite3.connect(data / "settlement" / FILE) as connection:
+        connection.execute(change, (1, bytes.fromhex(WHO)))
+    connection.close()
+    assert cli.check(data=data) == 1
+    assert "debits and credits differ in EUR" in capsys.readouterr().out

@@ -10,6 +10,8 @@ import pytest
 from extensions.errors import WorkerError
 from extensions.settlement import bounds, orders
 from extensions.settlement.worker import FILE, log_of, make_worker, open_the_books, worker
+from protocol.identity import SigningKey
+from protocol.receipts import Checkpoint, sign_checkpoint
 from storage.base import StoreAway
 from storage.ledger_base import Fenced as LedgerFenced
 from storage.sqlite import unix_ms
@@ -89,3 +91,35 @@ async def test_no_root_key_and_no_ledger(tmp_path: Path) -> None:
         with pytest.raises(WorkerError):
             async with open_the_books(tmp_path / FILE, identity, unix_ms):
                 pass
+
+
+async def test_books_that_are_older_than_what_was_said_of_them(tmp_path: Path) -> None:
+    async with open_bank(tmp_path) as bank:
+        alice, bob = await bank.person("alice", 1000), await bank.person("bob")
+        await bank.running.finish()
+        file = tmp_path / "worker" / FILE
+        old = file.read_bytes()
+        again = await start_bank(bank.stage)
+        await life.pays(alice, bob)
+        await again.running.finish()
+        file.write_bytes(old)
+        for rest in list(file.parent.glob("ledger.db-*")):
+            rest.unlink()
+        running = await bank.stage.start(make_worker())
+        await until(lambda: running.error is not None, "the refusal")
+        assert "old backup" in str(running.error)
+
+
+async def test_a_checkpoint_that_was_presented_is_not_forgotten(tmp_path: Path) -> None:
+    async with open_bank(tmp_path) as bank:
+        alice = await bank.person("alice", 1000)
+        seed = bank.running.process.engine.shelf.identity.root_seed
+        assert seed is not None
+        ahead = sign_checkpoint(Checkpoint("settlement", 10**6, b"A" * 32, 1, 1), SigningKey(seed))
+        alice.wallet.book.watches[bank.account].log.latest = ahead
+        bank.settlement._desks[bank.running.process.engine]._confronted.clear()
+        alice.wallet.book.ask_balance()
+        await until(lambda: bank.running.error is not None, "the stop")
+        again = await bank.stage.start(make_worker())
+        await until(lambda: again.error is not None, "the refusal")
+        assert "1000000 records" in str(again.error)
