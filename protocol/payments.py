@@ -67,6 +67,16 @@ class PayCode(IntEnum):
     PACKET_EMPTY = 68  # all shares are taken
     PACKET_EXPIRED = 69
     SPLIT_WRONG = 70  # the parts of a bill are not what its weights say
+    STAKE_MISMATCH = 80  # the terms of a stake cannot be read, or are not those that were signed
+    STAKE_TERMS_INVALID = 81  # one player, one twice, nothing put in, or times that cannot be
+    STAKE_TWICE = 82  # the player has put their stake in, under another id
+    STAKE_NOT_FOUND = 83
+    RESULT_BAD = 84  # not signed by the referee of these terms, or about another match
+    PAYOUT_WRONG = 85  # not one amount a player, negative, or not all of the money
+    RESULT_OLD = 86  # of a lower revision than the one that counts
+    RESULT_CONFLICT = 87  # another result of the same revision: all stakes go back
+    STAKE_VOID = 88  # called off, by the referee or by contradicting itself; the money is back
+    STAKE_OVER = 89  # paid, void, or expired
     INTERNAL = 99  # a fault of the worker; nothing was done, and the same id may be tried again
 
 
@@ -109,6 +119,16 @@ TEXTS: Final[dict[int, str]] = {
     PayCode.PACKET_EMPTY: "all shares are taken",
     PayCode.PACKET_EXPIRED: "the packet has expired",
     PayCode.SPLIT_WRONG: "the parts of the bill are not what its weights say",
+    PayCode.STAKE_MISMATCH: "these are not the terms that were signed, or not your part of them",
+    PayCode.STAKE_TERMS_INVALID: "nobody can play for these stakes: players, amounts or times are wrong",
+    PayCode.STAKE_TWICE: "you have put your stake in already",
+    PayCode.STAKE_NOT_FOUND: "no stakes of that match are held here",
+    PayCode.RESULT_BAD: "it is not signed by the referee of this match",
+    PayCode.PAYOUT_WRONG: "the payout is not what the players put in",
+    PayCode.RESULT_OLD: "the referee has said something newer",
+    PayCode.RESULT_CONFLICT: "the referee has signed two different results: all stakes go back",
+    PayCode.STAKE_VOID: "the match was called off: the money is back",
+    PayCode.STAKE_OVER: "the stakes of this match are paid or back already",
     PayCode.INTERNAL: "the worker failed; nothing was done, try again",
 }
 LEDGER_CODES: Final = 1000  # codes from here on are those of the ledger, see extensions/settlement/DESIGN.md

@@ -22,7 +22,7 @@ from clients.connection import Refusal as Refused
 from extensions.engine import WorkerEngine
 from extensions.errors import Fenced
 from extensions.jobs import Batch, Job
-from extensions.settlement import bounds
+from extensions.settlement import bounds, stakes
 from extensions.settlement.books import Books
 from extensions.settlement.deeds import read
 from extensions.settlement.intents import Asked, Intent, Opening, Payment, Refusal
@@ -65,12 +65,25 @@ class Desk:
         self._books = books
         self._account = engine.shelf.account
         self._confronted: set[bytes] = set()
+        self._turn = trio.Lock()  # what is decided from notes is written before anybody else reads them
         self.news = trio.Event()
         self.stopped = trio.Event()
         self.broken: BooksBroken | None = None
 
     async def take(self, batch: Batch) -> None:
         """Deal with a batch of jobs. Raises ``Fenced``; never returns once the books were found broken."""
+        async with self._turn:
+            await self._take(batch)
+
+    async def pay_due(self) -> None:
+        """Pay the stakes whose window has passed. Raises ``Fenced``."""
+        async with self._turn:
+            notes = await self._patiently(lambda: self._books.cursors({stakes.DUE}))
+            found = stakes.due(notes.get(stakes.DUE), self._engine.shelf.clock_ms(), self._account)
+            for deed in found:
+                await self._settle([deed])
+
+    async def _take(self, batch: Batch) -> None:
         await self._confront(batch.jobs)
         asked = [(job, self._asked(job)) for job in batch.jobs]
         progress = await self._patiently(lambda: self._books.cursors({note_topic(a.topic) for _, a in asked}))

@@ -9,6 +9,7 @@ from protocol.messages import key as key
 from protocol.messages import packet as packet
 from protocol.messages import pay as pay
 from protocol.messages import rcpt as rcpt
+from protocol.messages import stake as stake
 from protocol.messages import sync as sync
 from protocol.messages import sys as sys
 from protocol.messages.registry import REGISTRY as REGISTRY
