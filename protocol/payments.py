@@ -67,6 +67,13 @@ class PayCode(IntEnum):
     PACKET_EMPTY = 68  # all shares are taken
     PACKET_EXPIRED = 69
     SPLIT_WRONG = 70  # the parts of a bill are not what its weights say
+    DISPUTE_TOO_LATE = 71  # more than DISPUTE_AFTER_MS after the payment
+    DISPUTE_AMOUNT_WRONG = 72  # nothing, more than was paid and not given back, or not what the other one offers
+    DISPUTE_EXISTS = 73  # a payment is disputed once
+    DISPUTE_NOT_FOUND = 74
+    DISPUTE_NOT_YOURS = 75
+    DISPUTE_OVER = 76
+    DISPUTE_TOO_LONG = 77  # more steps than DISPUTE_STEPS_MAX
     STAKE_MISMATCH = 80  # the terms of a stake cannot be read, or are not those that were signed
     STAKE_TERMS_INVALID = 81  # one player, one twice, nothing put in, or times that cannot be
     STAKE_TWICE = 82  # the player has put their stake in, under another id
@@ -119,6 +126,13 @@ TEXTS: Final[dict[int, str]] = {
     PayCode.PACKET_EMPTY: "all shares are taken",
     PayCode.PACKET_EXPIRED: "the packet has expired",
     PayCode.SPLIT_WRONG: "the parts of the bill are not what its weights say",
+    PayCode.DISPUTE_TOO_LATE: "it is too late to dispute this payment",
+    PayCode.DISPUTE_AMOUNT_WRONG: "it is more than can be disputed, or not what the other one offers",
+    PayCode.DISPUTE_EXISTS: "this payment is, or was, disputed already",
+    PayCode.DISPUTE_NOT_FOUND: "nobody disputes this payment",
+    PayCode.DISPUTE_NOT_YOURS: "that is for the other one to do",
+    PayCode.DISPUTE_OVER: "the dispute is over",
+    PayCode.DISPUTE_TOO_LONG: "enough was said; accept, withdraw, or wait for the operator",
     PayCode.STAKE_MISMATCH: "these are not the terms that were signed, or not your part of them",
     PayCode.STAKE_TERMS_INVALID: "nobody can play for these stakes: players, amounts or times are wrong",
     PayCode.STAKE_TWICE: "you have put your stake in already",

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from clients.cli.disputing import HELP as DISPUTING_HELP
+from clients.cli.disputing import Disputing
 from clients.cli.giving import HELP as GIVING_HELP
 from clients.cli.giving import Giving, sure
 from clients.cli.receipt import as_file
@@ -26,6 +28,7 @@ HELP: Final = (
 [bold]/refund[/] PAYMENT [AMOUNT]   give back what came to you
 [bold]/payments[/] [again PAYMENT | save PAYMENT FILE]   payments and requests; ask again; save a receipt"""
     + GIVING_HELP
+    + DISPUTING_HELP
 )
 _DIGITS_MIN: Final = 4
 
@@ -39,9 +42,11 @@ class Money:
         self.acting = 0  # verbs that move money and are not done: what becomes of it is theirs to say
         self.told: dict[bytes, int] = {}  # operation -> state in which it was shown last
         self.giving = Giving(room, self)
+        self.disputing = Disputing(room, self._payment)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "wallet": self._wallet, "pay": self._pay, "request": self._request, "decline": self._decline,
             "refund": self._refund, "payments": self._payments, **self.giving.verbs,
+            **self.disputing.verbs,
         }  # fmt: skip
 
     @property

@@ -81,6 +81,24 @@ def limit(
 
 
 @command.command
+def resolve(
+    payment: Annotated[str, Parameter(help="The disputed payment: 96 hex digits, as `statement` shows it.")],
+    amount: Annotated[int, Parameter(help="How much goes back to the payer, in minor units; 0: nothing.")],
+    *, data: Data = DEFAULT_DATA,
+) -> int:  # fmt: skip
+    """Decide a dispute on which payer and payee do not agree: the rest of what is frozen is the payee's again."""
+    from extensions.settlement.orders import Order
+
+    try:
+        operation = bytes.fromhex(payment)
+    except ValueError:
+        operation = b""
+    if len(operation) != 48 or amount < 0:
+        raise _refuse("a payment is 96 hex digits, as `chappe ledger statement` shows it, and an amount not negative")
+    return _order(data, Order("resolve", os.urandom(16), "", amount=amount, memo=operation))
+
+
+@command.command
 def check(*, data: Data = DEFAULT_DATA) -> int:
     """Audit the journal: sums, sequence, balances, receipts, expiries. Exit code 1: something is wrong."""
     from extensions.settlement.check import check as audit
@@ -197,6 +215,8 @@ def _order(data: Path, order: Order) -> int:
 
     home = _home(data)
     runs = is_running(home / "worker.db")
+    if order.verb == "resolve" and not runs:
+        raise _refuse("both sides are told, so the worker has to run: chappe up --with settlement")
     try:
         with opened(data.expanduser(), "settlement") as vault:
             done = trio.run(_through_worker if runs else _directly, vault, order)

@@ -1,6 +1,7 @@
 """Typed messages: the registry and a module for each family. Importing this package registers all of them."""
 
 from protocol.messages import chat as chat
+from protocol.messages import dispute as dispute
 from protocol.messages import eph as eph
 from protocol.messages import ext as ext
 from protocol.messages import game as game

@@ -21,6 +21,7 @@ async def run(seed: int, only: str) -> int:
     await proof.show("bad input", partial(S.bad_input, seed))
     await proof.show("red packets", partial(T.packets, seed))
     await proof.show("stakes", partial(T.stakes, seed))
+    await proof.show("disputes", partial(T.disputes, seed))
     await proof.show("the demo's money", partial(T.demo, seed))
     await proof.show("the writer of the books is killed", partial(S.kills, seed))
     await proof.show("two processes", partial(S.two_processes, seed))

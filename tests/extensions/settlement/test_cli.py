@@ -98,3 +98,8 @@ def test_damage_is_found(data: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
     monkeypatch.setattr(cli, "_read", damaged)
     assert cli.check(data=data) == 1
+
+@pytest.mark.parametrize(("payment", "amount"), [("zz", 0), ("ab" * 47, 0), ("ab" * 48, -1), ("ab" * 48, 5)])
+def test_a_dispute_is_decided_where_the_worker_runs(data: Path, payment: str, amount: int) -> None:
+    with pytest.raises(SystemExit):
+        cli.resolve(payment, amount, data=data)
