@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import trio
+import xmlschema
 
 from extensions.host import open_database
 from extensions.settlement import bounds, cli
 from extensions.settlement.worker import make_worker
 from storage.ledger import prepare_ledger
+from tests.support.vectors import vector_path
 
 WHO = "ab" * 32
 
@@ -103,3 +105,18 @@ def test_damage_is_found(data: Path, capsys: pytest.CaptureFixture[str], monkeyp
 def test_a_dispute_is_decided_where_the_worker_runs(data: Path, payment: str, amount: int) -> None:
     with pytest.raises(SystemExit):
         cli.resolve(payment, amount, data=data)
+
+
+def test_a_statement_for_bookkeeping_software(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.open_ledger_("EUR", data=data)
+    cli.open_ledger_("points", exponent=0, data=data)
+    cli.issue(WHO, "12.50", "EUR", data=data)
+    cli.redeem(WHO, "2.50", "EUR", data=data)
+    capsys.readouterr()
+    assert cli.statement(WHO, "EUR", format="camt053", data=data) == 0
+    made = capsys.readouterr().out
+    xmlschema.XMLSchema(str(vector_path("iso20022/camt.053.001.08.xsd"))).validate(made)
+    assert [amount in made for amount in (">12.50<", ">2.50<", ">10.00<")] == [True] * 3
+    for ledger in ("points", "CHF"):
+        with pytest.raises(SystemExit):
+            cli.statement(WHO, ledger, format="camt053", data=data)
