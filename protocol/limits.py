@@ -209,6 +209,15 @@ PACKET_MS: Final = 86_400_000  # what nobody has taken of a packet within a day 
 PACKET_SKEW_MS: Final = 300_000  # and the payer's clock may be five minutes ahead
 PACKET_BYTES_MAX: Final = 4096  # its terms: 100 members
 SPLIT_PARTS_MAX: Final = 100  # people of one bill
+DISPUTE_AFTER_MS: Final = 60 * 86_400_000  # a payment can be disputed for two months
+DISPUTE_MS: Final = 14 * 86_400_000  # and its money frozen for two weeks: then it is the payee's again
+DISPUTE_STEPS_MAX: Final = 40  # both together: more is for the operator to end
+DISPUTE_TEXT_CHARS_MAX: Final = 1000  # of one step: two screens
+STAKE_PLAYERS_MAX: Final = 8  # of one match; with payouts a chain of 16 operations
+STAKE_WINDOW_MS_MAX: Final = 7 * 86_400_000  # a referee may correct a result for a week at most
+STAKE_MS_MAX: Final = 90 * 86_400_000  # stakes are held for three months at most: a slow correspondence game
+STAKE_RETRY_MS: Final = 3_600_000  # until a payout that the books refused (a frozen account) is tried again
+STAKES_DUE_MAX: Final = 1000  # results whose window is open; beyond it new ones wait
 PAY_ENTRIES_MAX: Final = 100  # lines of history in one answer: two screens, 15 KB
 
 # -- workers ----------------------------------------------------------------------------------------------------------

@@ -67,6 +67,23 @@ class PayCode(IntEnum):
     PACKET_EMPTY = 68  # all shares are taken
     PACKET_EXPIRED = 69
     SPLIT_WRONG = 70  # the parts of a bill are not what its weights say
+    DISPUTE_TOO_LATE = 71  # more than DISPUTE_AFTER_MS after the payment
+    DISPUTE_AMOUNT_WRONG = 72  # nothing, more than was paid and not given back, or not what the other one offers
+    DISPUTE_EXISTS = 73  # a payment is disputed once
+    DISPUTE_NOT_FOUND = 74
+    DISPUTE_NOT_YOURS = 75
+    DISPUTE_OVER = 76
+    DISPUTE_TOO_LONG = 77  # more steps than DISPUTE_STEPS_MAX
+    STAKE_MISMATCH = 80  # the terms of a stake cannot be read, or are not those that were signed
+    STAKE_TERMS_INVALID = 81  # one player, one twice, nothing put in, or times that cannot be
+    STAKE_TWICE = 82  # the player has put their stake in, under another id
+    STAKE_NOT_FOUND = 83
+    RESULT_BAD = 84  # not signed by the referee of these terms, or about another match
+    PAYOUT_WRONG = 85  # not one amount a player, negative, or not all of the money
+    RESULT_OLD = 86  # of a lower revision than the one that counts
+    RESULT_CONFLICT = 87  # another result of the same revision: all stakes go back
+    STAKE_VOID = 88  # called off, by the referee or by contradicting itself; the money is back
+    STAKE_OVER = 89  # paid, void, or expired
     INTERNAL = 99  # a fault of the worker; nothing was done, and the same id may be tried again
 
 
@@ -109,6 +126,23 @@ TEXTS: Final[dict[int, str]] = {
     PayCode.PACKET_EMPTY: "all shares are taken",
     PayCode.PACKET_EXPIRED: "the packet has expired",
     PayCode.SPLIT_WRONG: "the parts of the bill are not what its weights say",
+    PayCode.DISPUTE_TOO_LATE: "it is too late to dispute this payment",
+    PayCode.DISPUTE_AMOUNT_WRONG: "it is more than can be disputed, or not what the other one offers",
+    PayCode.DISPUTE_EXISTS: "this payment is, or was, disputed already",
+    PayCode.DISPUTE_NOT_FOUND: "nobody disputes this payment",
+    PayCode.DISPUTE_NOT_YOURS: "that is for the other one to do",
+    PayCode.DISPUTE_OVER: "the dispute is over",
+    PayCode.DISPUTE_TOO_LONG: "enough was said; accept, withdraw, or wait for the operator",
+    PayCode.STAKE_MISMATCH: "these are not the terms that were signed, or not your part of them",
+    PayCode.STAKE_TERMS_INVALID: "nobody can play for these stakes: players, amounts or times are wrong",
+    PayCode.STAKE_TWICE: "you have put your stake in already",
+    PayCode.STAKE_NOT_FOUND: "no stakes of that match are held here",
+    PayCode.RESULT_BAD: "it is not signed by the referee of this match",
+    PayCode.PAYOUT_WRONG: "the payout is not what the players put in",
+    PayCode.RESULT_OLD: "the referee has said something newer",
+    PayCode.RESULT_CONFLICT: "the referee has signed two different results: all stakes go back",
+    PayCode.STAKE_VOID: "the match was called off: the money is back",
+    PayCode.STAKE_OVER: "the stakes of this match are paid or back already",
     PayCode.INTERNAL: "the worker failed; nothing was done, try again",
 }
 LEDGER_CODES: Final = 1000  # codes from here on are those of the ledger, see extensions/settlement/DESIGN.md

@@ -9,12 +9,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from clients.cli.disputing import HELP as DISPUTING_HELP
+from clients.cli.disputing import Disputing
 from clients.cli.giving import HELP as GIVING_HELP
 from clients.cli.giving import Giving, sure
 from clients.cli.receipt import as_file
 from clients.cli.room import NotFound, Room, clean, short
 from clients.wallet import Payment, Request, Wallet
 from protocol.codec import decode_struct
+from protocol.iso20022 import PAIN_013, PAIN_014, Asked, answer, request_to_pay
 from protocol.messages import pay as P
 from protocol.messages.pay import State
 
@@ -24,8 +27,10 @@ HELP: Final = (
 [bold]/pay[/] NAME AMOUNT CUR [MEMO]  [bold]/pay[/] REQUEST [AMOUNT]   pay; what moves money asks first
 [bold]/request[/] NAME AMOUNT CUR [MEMO]  [bold]/decline[/] REQUEST [WHY]   ask; will not pay, or take yours back
 [bold]/refund[/] PAYMENT [AMOUNT]   give back what came to you
-[bold]/payments[/] [again PAYMENT | save PAYMENT FILE]   payments and requests; ask again; save a receipt"""
+[bold]/payments[/] [again PAYMENT | save PAYMENT FILE]   payments and requests; ask again; save a receipt
+[bold]/payments[/] export REQUEST FILE | answer REQUEST FILE   for bookkeeping: pain.013, pain.014 of ISO 20022"""
     + GIVING_HELP
+    + DISPUTING_HELP
 )
 _DIGITS_MIN: Final = 4
 
@@ -39,9 +44,11 @@ class Money:
         self.acting = 0  # verbs that move money and are not done: what becomes of it is theirs to say
         self.told: dict[bytes, int] = {}  # operation -> state in which it was shown last
         self.giving = Giving(room, self)
+        self.disputing = Disputing(room, self._payment)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "wallet": self._wallet, "pay": self._pay, "request": self._request, "decline": self._decline,
             "refund": self._refund, "payments": self._payments, **self.giving.verbs,
+            **self.disputing.verbs,
         }  # fmt: skip
 
     @property
@@ -70,9 +77,30 @@ class Money:
                 raise NotFound("there is no receipt of that payment here yet; /payments again asks for it")
             _write(" ".join(words[2:]) or words[2], as_file(payment, self._book.home.log))
             return [f"the receipt of {payment.id.hex()[-8:]} is saved; `chappe receipt verify` checks it"]
+        if words[:1] in (["export"], ["answer"]):
+            return self._export(words[0], words[1], " ".join(words[2:]) or words[2])
         lines = [self.line(payment) for payment in self._book.payments[-20:]]
         asked = [f"  {short(r.hash)}  {self.asked(r)}" for r in self._book.requests if r.state == "open"]
         return [*lines, *asked] or ["no payments"]
+
+    def _export(self, verb: str, digits: str, path: str) -> list[str]:
+        """A request, or what became of it, for bookkeeping software. Raises ``NotExpressible``."""
+        found = [r for r in self._book.requests if len(digits) >= _DIGITS_MIN and r.hash.hex().startswith(digits)]
+        if len(found) != 1:
+            raise NotFound(f"{len(found)} requests begin with {digits!r}")
+        request = found[0]
+        asked = Asked(request.id, request.hash, request.made_ms, decode_struct(request.body, P.Request))
+        if verb == "export":
+            made, name = request_to_pay(asked), PAIN_013
+        else:
+            shelf = self._client.engine.shelf
+            paid = [p.sequence for p in self._book.payments if p.request == request.hash and p.state == State.SETTLED]
+            made = answer(
+                asked, request.state, id_=shelf.new_id().hex(), now_ms=shelf.clock_ms(), sequence=max([0, *paid])
+            )
+            name = PAIN_014
+        _write(path, made.decode())
+        return [f"{short(request.hash)} is written as {name} of ISO 20022"]
 
     def line(self, payment: Payment) -> str:
         """A payment in a line."""
@@ -163,4 +191,4 @@ def _write(path: str, text: str) -> None:
     try:
         Path(path).expanduser().write_text(text)
     except OSError as error:
-        raise ValueError(f"the receipt cannot be written: {error}") from None
+        raise ValueError(f"the file cannot be written: {error}") from None

@@ -13,6 +13,7 @@ from clients.events import Received
 from clients.wallet import Request
 from protocol.errors import RemoteProtocolError
 from protocol.messages import Body, parse
+from protocol.messages import dispute as D
 from protocol.messages import packet as K
 from protocol.messages import pay as P
 from protocol.messages.pay import State
@@ -51,6 +52,8 @@ class News:
             return self._packet(body)
         if isinstance(body, Body) and body.TYPE.startswith("game."):
             return self._gaming.sentence(event)
+        if isinstance(body, D.Case):
+            return self._case(body)
         return introduction(event.content, event.account)
 
     def _asked(self, request: Request) -> str:
@@ -83,3 +86,12 @@ class News:
         is_fair = packet.verdict == "fair"
         found = "its shares are what the seed says" if is_fair else f"DO NOT TRUST it: {packet.verdict}"
         return f"the red packet {short(packet.hash)} is over: {found}"
+
+    def _case(self, body: D.Case) -> str | None:
+        """What the other one did in a dispute, or how it ended."""
+        case = self._client.wallet.book.cases.cases.get(body.payment)
+        if case is None or body.by == self._client.account:
+            return None
+        said = f": {clean(body.text)}" if body.text else ""
+        digits = body.payment[:16].hex()[-8:]
+        return f"{self._money.disputing.lines(case)[0].strip()}{said}; /dispute {digits} shows more"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from clients.vault import Vault
 
 command = cyclopts.App(name="pay", help="Pay, ask and look at payments: what /wallet, /pay and the like do in a chat.")
-VERBS = ("wallet", "pay", "request", "decline", "refund", "payments", "split", "packet", "claim")
+VERBS = ("wallet", "pay", "request", "decline", "refund", "payments", "split", "packet", "claim", "dispute")
 
 
 @command.default

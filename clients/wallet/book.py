@@ -14,6 +14,7 @@ from clients.events import Alarm, Received
 from clients.records import META
 from clients.records import Status as Standing
 from clients.wallet import records as W
+from clients.wallet.cases import Cases
 from clients.wallet.pots import Pots
 from clients.wallet.records import Home, KnownLog, Payment, Request, may_follow
 from clients.wallet.watch import Watch
@@ -56,6 +57,7 @@ class Book:
         self.requests = {r.hash: r for r in self._all(W.REQUESTS, Request)}
         self.watches = {log.worker: self._watch(log) for log in self._all(W.LOGS, KnownLog)}
         self.pots = Pots(engine, self)
+        self.cases = Cases(engine, self)
         self.history: list[P.History] = []  # the last answer, for whoever asked
         self.changed: Callable[[], None] = lambda: None
 
@@ -129,6 +131,7 @@ class Book:
         if not isinstance(body, Body) or not body.TYPE.startswith("pay."):
             return
         self.pots.heard(event, body)
+        self.cases.heard(event, body)
         if self.home is not None and event.account == self.home.worker:
             if event.topic == self.home.topic:
                 self._from_worker(body)

@@ -47,6 +47,9 @@ class Together:
     async def _ask(self, body: Body) -> None:
         raise NotImplementedError
 
+    async def _send(self, payment: Payment) -> None:
+        raise NotImplementedError
+
     # -- red packets ---------------------------------------------------------------------------------------------------
     @property
     def packets(self) -> list[Packet]:

@@ -19,14 +19,15 @@ import trio
 
 from clients.engine import Engine
 from clients.wallet.book import Book, is_final
+from clients.wallet.contests import Contests
 from clients.wallet.errors import ANSWER_S as ANSWER_S
 from clients.wallet.errors import WalletError as WalletError
 from clients.wallet.records import Home, Payment, Request
-from clients.wallet.together import Together
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_struct
 from protocol.messages import Body
 from protocol.messages import pay as P
+from protocol.messages import stake as S
 from protocol.messages.pay import State
 from protocol.money import format_amount, parse_amount
 from protocol.payments import Authorization, operation_id, request_hash, sign_authorization
@@ -34,7 +35,7 @@ from protocol.payments import Authorization, operation_id, request_hash, sign_au
 HANDLE: Final = "settlement"  # where a wallet is opened unless somebody says otherwise
 
 
-class Wallet(Together):
+class Wallet(Contests):
     """See the module. ``pair`` founds or finds a conversation, ``find`` an account by handle."""
 
     def __init__(
@@ -263,6 +264,8 @@ class Wallet(Together):
 
     async def _send(self, payment: Payment) -> None:
         body = self.book.pots.funding(payment)
+        if payment.request_body and not payment.request_id:
+            body = S.Stake(signed=payment.signed, terms=payment.request_body, checkpoint=self.book.checkpoint())
         if body is not None:
             pass
         elif payment.original:

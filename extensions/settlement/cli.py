@@ -11,7 +11,7 @@ import json as json_module
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
 from cyclopts import Parameter
@@ -82,6 +82,24 @@ def limit(
 
 
 @command.command
+def resolve(
+    payment: Annotated[str, Parameter(help="The disputed payment: 96 hex digits, as `statement` shows it.")],
+    amount: Annotated[int, Parameter(help="How much goes back to the payer, in minor units; 0: nothing.")],
+    *, data: Data = DEFAULT_DATA,
+) -> int:  # fmt: skip
+    """Decide a dispute on which payer and payee do not agree: the rest of what is frozen is the payee's again."""
+    from extensions.settlement.orders import Order
+
+    try:
+        operation = bytes.fromhex(payment)
+    except ValueError:
+        operation = b""
+    if len(operation) != 48 or amount < 0:
+        raise _refuse("a payment is 96 hex digits, as `chappe ledger statement` shows it, and an amount not negative")
+    return _order(data, Order("resolve", os.urandom(16), "", amount=amount, memo=operation))
+
+
+@command.command
 def check(*, data: Data = DEFAULT_DATA) -> int:
     """Audit the books: sums, sequence, balances, receipts, expiries. Exit code 1: something is wrong."""
     from extensions.settlement.check import check as audit
@@ -104,13 +122,19 @@ def check(*, data: Data = DEFAULT_DATA) -> int:
 
 @command.command
 def statement(
-    account: Account, ledger: Ledger, *, json: Annotated[bool, Parameter(negative="")] = False,
+    account: Account, ledger: Ledger, *,
+    json: Annotated[bool, Parameter(negative="", help="As --format json.")] = False,
+    format: Annotated[
+        Literal["csv", "json", "camt053"], Parameter(help="camt053: ISO 20022, for bookkeeping software.")
+    ] = "csv",
     since_ms: Annotated[int, Parameter(help="Unix ms.")] = 0, data: Data = DEFAULT_DATA,
 ) -> int:  # fmt: skip
-    """All lines of an account as CSV or JSON: opening balance + entries = closing balance."""
+    """All lines of an account: opening balance + entries = closing balance."""
     rows, _, _ = _read(data)
     opening, entries, closing = statement_of(rows, _key(account), ledger, since_ms)
-    if json:
+    if format == "camt053":
+        return _camt053(rows, account, ledger, opening, entries, since_ms)
+    if json or format == "json":
         print(json_module.dumps({"opening": opening, "entries": entries, "closing": closing}))
         return 0
     writer = csv.writer(sys.stdout)
@@ -122,6 +146,45 @@ def statement(
         writer.writerow([*entry.values(), balance])
     writer.writerow(["", "", "closing", "", "", "", closing])
     return 0
+
+
+def _camt053(
+    rows: list[JournalRow], account: str, ledger: str, opening: int, entries: list[dict[str, Any]], since_ms: int
+) -> int:  # fmt: skip
+    from protocol.iso20022 import Line, NotExpressible
+    from protocol.iso20022 import statement as made
+    from storage.sqlite import unix_ms
+
+    lines = [
+        Line(
+            entry["sequence"], entry["at_ms"], entry["kind"], entry["amount"], bytes.fromhex(entry["other"]),
+            bytes.fromhex(entry["operation"]),
+        )
+        for entry in entries
+    ]  # fmt: skip
+    exponent = _exponents(rows).get(ledger)
+    if exponent is None:
+        raise _refuse(f"{ledger} is not open; `chappe ledger open {ledger}` begins it")
+    try:
+        data = made(
+            _key(account), ledger, exponent, opening, lines, id_=f"{ledger}-{len(rows)}-{account[:16]}",
+            since_ms=since_ms, now_ms=unix_ms(),
+        )  # fmt: skip
+    except NotExpressible as error:
+        raise _refuse(str(error)) from None
+    sys.stdout.write(data.decode())
+    return 0
+
+
+def _exponents(rows: list[JournalRow]) -> dict[str, int]:
+    from extensions.settlement.operations import OpenLedger, decode_record
+
+    found: dict[str, int] = {}
+    for row in rows:
+        record = decode_record(row.body)
+        if isinstance(record.operation, OpenLedger) and not record.code:
+            found[record.operation.ledger] = record.operation.exponent
+    return found
 
 
 def statement_of(
@@ -173,15 +236,10 @@ def _home(data: Path) -> Path:
 
 
 def _money(verb: str, account: str, amount: str, ledger: str, id_: str, data: Path) -> int:
-    from extensions.settlement.operations import OpenLedger, decode_record
     from extensions.settlement.orders import Order
     from protocol.money import MoneyError, parse_amount
 
-    exponents: dict[str, int] = {}
-    for row in _read(data)[0]:
-        record = decode_record(row.body)
-        if isinstance(record.operation, OpenLedger) and not record.code:
-            exponents[record.operation.ledger] = record.operation.exponent
+    exponents = _exponents(_read(data)[0])
     if ledger not in exponents:
         raise _refuse(f"{ledger} is not open; `chappe ledger open {ledger}` begins it")
     try:
@@ -202,6 +260,8 @@ def _order(data: Path, order: Order) -> int:
 
     home = _home(data)
     runs = is_running(home / "worker.db")
+    if order.verb == "resolve" and not runs:
+        raise _refuse("both sides are told, so the worker has to run: chappe up --with settlement")
     try:
         with opened(data.expanduser(), "settlement") as vault:
             done = trio.run(_through_worker if runs else _directly, vault, order)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from extensions.settlement import intents, packets
+from extensions.settlement import disputes, intents, packets, stakes
 from extensions.settlement.intents import Asked, Intent, Refusal
 from extensions.settlement.judge import Deed
 from protocol.messages import Body
 
-_READERS: Final[tuple[Callable[[Asked, Body], Deed | Refusal | None], ...]] = (packets.read,)
+_READERS: Final[tuple[Callable[[Asked, Body], Deed | Refusal | None], ...]] = (packets.read, stakes.read, disputes.read)
 
 
 def read(asked: Asked, body: Body) -> Intent | Deed | None:

@@ -24,16 +24,17 @@ from clients.connection import Refusal as Refused
 from extensions.engine import WorkerEngine
 from extensions.errors import Fenced
 from extensions.jobs import Batch, Job
-from extensions.settlement import bounds
+from extensions.settlement import bounds, disputes, stakes
 from extensions.settlement.books import Books
 from extensions.settlement.deeds import read
 from extensions.settlement.intents import Asked, Intent, Opening, Payment, Refusal
 from extensions.settlement.judge import Answer, Deed, Facts, Results, Verdict, judge, keys, note_topic, signers, touches
+from extensions.settlement.orders import Done, Order
 from extensions.settlement.restart import BooksBroken
 from protocol import limits as L
 from protocol.errors import RemoteProtocolError
 from protocol.messages import pay as P
-from protocol.payments import PayCode
+from protocol.payments import TEXTS, PayCode
 from protocol.receipts import ReceiptError
 from storage.base import StoreAway
 from storage.ledger_base import Fenced as LedgerFenced
@@ -67,12 +68,36 @@ class Desk:
         self._books = books
         self._account = engine.shelf.account
         self._confronted: set[bytes] = set()  # checkpoints that were compared
+        self._turn = trio.Lock()  # what is decided from notes is written before anybody else reads them
         self.news = trio.Event()
         self.stopped = trio.Event()
         self.broken: BooksBroken | None = None
 
     async def take(self, batch: Batch) -> None:
         """Deal with a batch of jobs. Raises ``Fenced``; never returns once the books were found broken."""
+        async with self._turn:
+            await self._take(batch)
+
+    async def pay_due(self) -> None:
+        """Pay the stakes whose window has passed. Raises ``Fenced``."""
+        async with self._turn:
+            notes = await self._patiently(lambda: self._books.cursors({stakes.DUE}))
+            found = stakes.due(notes.get(stakes.DUE), self._engine.shelf.clock_ms(), self._account)
+            for deed in found:
+                await self._settle([deed])
+
+    async def arbitrate(self, order: Order) -> Done:
+        """The operator ends a dispute: ``order.memo`` is the payment, ``order.amount`` goes back. Raises ``Fenced``."""
+        deed = disputes.Arbitrating(Asked(b"", b"", b"", 0, self._account), order.id, order.memo, order.amount)
+        async with self._turn:
+            notes = await self._patiently(lambda: self._books.cursors(deed.keys()[0]))
+            case = disputes.case_of(notes, order.memo)
+            code = deed.refusal(notes, case is not None and self._books.held(case.pending) is not None)
+            if not code:
+                await self._settle([deed])
+        return Done(int(code), TEXTS[code], 0 if code else self._books.sequence)
+
+    async def _take(self, batch: Batch) -> None:
         await self._confront(batch.jobs)
         asked = [(job, self._asked(job)) for job in batch.jobs]
         progress = await self._patiently(lambda: self._books.cursors({note_topic(a.topic) for _, a in asked}))

@@ -39,7 +39,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
     to: bytes
     re: bytes
-    kind: str  # "status", "receipt", "balance", "shares"
+    kind: str  # "status", "receipt", "balance", "shares", "case"
     id: bytes = b""
     operation: bytes = b""
     state: int = State.UNKNOWN
@@ -337,7 +337,7 @@ def _from_record(payment: Payment, record: Record, facts: Facts) -> Answer:
 # -- wallets and requests ----------------------------------------------------------------------------------------------
 def _open(opening: Opening, facts: Facts) -> Verdict:
     asked, ledger = opening.asked, opening.ledger
-    waiting = facts.held_for(ledger, asked.account)[: bounds.CLAIMS_MAX]
+    waiting = [held for held in facts.held_for(ledger, asked.account) if not is_frozen(held)][: bounds.CLAIMS_MAX]
     first: tuple[Chain, ...] = ()
     if facts.account(ledger, asked.account) is None:
         first = ((ops.Open(open_id(ledger, asked.account), asked.account, ledger),),)
@@ -373,10 +373,18 @@ def _cancel(cancelling: Cancelling, facts: Facts) -> Verdict:
     return Verdict(says=lambda results: (answer,), notes=lambda results: ((key, CANCELLED),))
 
 
+def is_frozen(held: Held) -> bool:
+    """Whether a pending belongs to a dispute: the one who would get it made it, so it is not theirs to claim."""
+    return len(held.id) == ORIGINAL_BYTES and held.id[L.ID_BYTES :] == held.credit
+
+
 def expired(record: Record, held: Held) -> tuple[Answer, ...]:
     """What is said when nobody claimed what was held; the last share of a packet tells what became of all of them."""
     if len(held.id) > ORIGINAL_BYTES:
         return (Answer(held.debit, b"", "shares", held.id[: L.ID_BYTES], held.id, sequence=record.sequence),)
+    if is_frozen(held):
+        both = (held.debit, held.credit)
+        return tuple(Answer(account, b"", "case", b"", held.id, sequence=record.sequence) for account in both)
     return (
         Answer(
             held.debit, b"", "status", held.id[: L.ID_BYTES], held.id, State.EXPIRED, 0, held.ledger, held.amount,

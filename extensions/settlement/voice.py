@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from extensions.host import Process
-from extensions.settlement import bounds, packets
+from extensions.settlement import bounds, disputes, packets
 from extensions.settlement import operations as ops
 from extensions.settlement.books import Books
 from extensions.settlement.desk import Desk
@@ -129,6 +129,8 @@ class Voice:
                 body: Body | None = await self._desk.balances(answer.to)
             elif answer.kind == "shares":
                 body = await packets.told(books, answer.operation)
+            elif answer.kind == "case":
+                body = await disputes.told(books, answer)
             else:
                 body = body_of(answer, receipts.get(answer.sequence), self._account)
             if body is not None:

@@ -40,6 +40,10 @@ from storage.ledger_base import Outgoing
 
 FILE: Final = "ledger.db"
 NAME: Final = "settlement"
+_CONSUMES: Final = (
+    "pay.authorize", "pay.refund", "pay.cancel", "pay.open", "pay.query", "pay.fund", "pay.claim", "pay.stake",
+    "pay.result", "pay.dispute",
+)  # fmt: skip
 
 
 def log_of(identity: Identity) -> Log:
@@ -147,8 +151,10 @@ class Settlement:
                 if books.is_due(clock_ms()):
                     await books.submit()
                     desk.news.set()
+                await desk.pay_due()
                 for number, asked in vault.query(orders.WAITING):
-                    done = await orders.carry_out(books, msgspec.msgpack.decode(asked, type=orders.Order))
+                    order = msgspec.msgpack.decode(asked, type=orders.Order)
+                    done = await (desk.arbitrate(order) if order.verb == "resolve" else orders.carry_out(books, order))
                     effects = process.effects()
                     effects.writes.append(orders.answered(number, done))
                     effects.commit(())
@@ -165,8 +171,8 @@ def make_worker() -> Worker:
     """The worker, with nothing in memory yet."""
     made = Worker(
         NAME,
-        consumes=("pay.authorize", "pay.refund", "pay.cancel", "pay.open", "pay.query", "pay.fund", "pay.claim"),
-        produces=("pay.status", "pay.receipt", "pay.balance", "pay.history", "pay.proof", "pay.shares"),
+        consumes=_CONSUMES,
+        produces=("pay.status", "pay.receipt", "pay.balance", "pay.history", "pay.proof", "pay.shares", "pay.case"),
         keeps="who holds how much, every payment with payer, payee, amount and the hash of its request, for good",
         trust="that it moves money only as signed; receipts and checkpoints show whether it kept to its own log",
         tables=TABLES,

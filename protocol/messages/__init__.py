@@ -1,6 +1,7 @@
 """Typed messages: the registry and a module for each family. Importing this package registers all of them."""
 
 from protocol.messages import chat as chat
+from protocol.messages import dispute as dispute
 from protocol.messages import eph as eph
 from protocol.messages import ext as ext
 from protocol.messages import feed as feed
@@ -10,6 +11,7 @@ from protocol.messages import key as key
 from protocol.messages import packet as packet
 from protocol.messages import pay as pay
 from protocol.messages import rcpt as rcpt
+from protocol.messages import stake as stake
 from protocol.messages import sync as sync
 from protocol.messages import sys as sys
 from protocol.messages.registry import REGISTRY as REGISTRY

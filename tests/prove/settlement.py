@@ -31,6 +31,8 @@ async def run(seed: int, only: str, rounds: int, operations: int) -> int:
     await proof.show("a job that never ends", partial(workers_proof.never_answers, seed))
     await proof.show("a worker that answers for another payment", partial(S.other_answer, seed))
     await proof.show("red packets", partial(T.packets, seed))
+    await proof.show("stakes", partial(T.stakes, seed))
+    await proof.show("disputes", partial(T.disputes, seed))
     await proof.show("the demo's money", partial(T.demo, seed))
     await proof.show("operators, and a receipt offline", partial(settlement_operators.operators, seed))
     await proof.show("an old backup", partial(settlement_operators.restored, seed))

@@ -53,12 +53,27 @@ def outcomes(client: Client) -> list[tuple[P.State, int]]:
     return found
 
 
-async def ask(client: Client, body: Body, *, answered: int = 1) -> tuple[P.State, int]:
+def _answer(client: Client, asked: bytes) -> list[tuple[P.State, int]]:
+    """What the worker has said to one message; what it tells of its own accord may come in between."""
+    topic, found = client.wallet.home.topic, []
+    for seq, value in client.engine.shelf.vault.events(0, 10_000, topic):
+        event = decode_event(value, seq)
+        if not isinstance(event, Received) or event.account == client.account:
+            continue
+        message = parse(event.content)
+        if message.content.re is not None and message.content.re.id == asked:
+            if isinstance(message.body, P.Status):
+                found.append((P.State(message.body.state), message.body.code))
+            elif isinstance(message.body, P.ReceiptOf):
+                found.append((P.State(message.body.state), 0))
+    return found
+
+
+async def ask(client: Client, body: Body) -> tuple[P.State, int]:
     """Say something to the worker, and its answer."""
-    before = len(outcomes(client))
-    await client.conversation(client.wallet.home.topic).send(body)
-    await until(lambda: len(outcomes(client)) >= before + answered, "an answer")
-    return outcomes(client)[-1]
+    asked = await client.conversation(client.wallet.home.topic).send(body)
+    await until(lambda: _answer(client, asked), "an answer")
+    return _answer(client, asked)[-1]
 
 
 async def order_to_pay(client: Client, payee: bytes, amount: Any = 100, **other: Any) -> tuple[P.State, int]:

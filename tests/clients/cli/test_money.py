@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import xmlschema
 
 from clients.cli.money import Money
 from clients.cli.receipt import verify
 from clients.cli.room import NotFound, Room
 from protocol.errors import ChappeError
 from tests.support.settlement import open_bank
+from tests.support.vectors import vector_path
 from tests.support.workers import until
 
 
@@ -62,3 +64,28 @@ async def test_a_conversation_about_money(tmp_path: Path) -> None:
             await one["payments"](["save", failed[0].split()[0], str(file)])
         with pytest.raises(ChappeError):
             await one["pay"](["bob", "1.005", "EUR"])
+
+
+async def test_requests_for_bookkeeping_software(tmp_path: Path) -> None:
+    async with open_bank(tmp_path) as bank:
+        alice, bob = await bank.person("alice", 10_000), await bank.person("bob")
+        await bob.add_contact(alice.account, "alice")
+        one, two = Money(Room(alice)).verbs, Money(Room(bob)).verbs
+        await bank.meet(alice, bob)
+        short = (await two["request"](["alice", "12.50", "EUR", "tea"]))[0].split()[1].rstrip(";")
+        await until(lambda: alice.wallet.requests, "the request")
+        file = tmp_path / "request.xml"
+        (said,) = await two["payments"](["export", short, str(file)])
+        assert said == f"{short} is written as pain.013.001.08 of ISO 20022"
+        xmlschema.XMLSchema(str(vector_path("iso20022/pain.013.001.08.xsd"))).validate(file.read_text())
+        schema = xmlschema.XMLSchema(str(vector_path("iso20022/pain.014.001.08.xsd")))
+        await one["payments"](["answer", short, str(file)])
+        schema.validate(file.read_text())
+        assert ">PDNG<" in file.read_text()
+        await one["pay"]([short, "yes"])
+        await one["payments"](["answer", short, str(file)])
+        schema.validate(file.read_text())
+        assert ">ACSC<" in file.read_text()
+        assert f">{alice.wallet.payments[-1].sequence}<" in file.read_text()
+        with pytest.raises(NotFound):
+            await one["payments"](["export", "beef", str(file)])

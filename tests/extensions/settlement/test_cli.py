@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import xmlschema
 
 from extensions.host import open_database
 from extensions.settlement import bounds, cli
@@ -17,6 +18,7 @@ from extensions.settlement.books import open_books
 from extensions.settlement.worker import FILE, log_of, make_worker
 from storage.ledger import open_ledger, prepare_ledger
 from storage.sqlite import unix_ms
+from tests.support.vectors import vector_path
 
 WHO = "ab" * 32
 
@@ -132,3 +134,24 @@ def test_balances_are_those_of_the_journal(data: Path, capsys: pytest.CaptureFix
     connection.close()
     assert cli.check(data=data) == 1
     assert "debits and credits differ in EUR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("payment", "amount"), [("zz", 0), ("ab" * 47, 0), ("ab" * 48, -1), ("ab" * 48, 5)])
+def test_a_dispute_is_decided_where_the_worker_runs(data: Path, payment: str, amount: int) -> None:
+    with pytest.raises(SystemExit):
+        cli.resolve(payment, amount, data=data)
+
+
+def test_a_statement_for_bookkeeping_software(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.open_ledger_("EUR", data=data)
+    cli.open_ledger_("points", exponent=0, data=data)
+    cli.issue(WHO, "12.50", "EUR", data=data)
+    cli.redeem(WHO, "2.50", "EUR", data=data)
+    capsys.readouterr()
+    assert cli.statement(WHO, "EUR", format="camt053", data=data) == 0
+    made = capsys.readouterr().out
+    xmlschema.XMLSchema(str(vector_path("iso20022/camt.053.001.08.xsd"))).validate(made)
+    assert [amount in made for amount in (">12.50<", ">2.50<", ">10.00<")] == [True] * 3
+    for ledger in ("points", "CHF"):
+        with pytest.raises(SystemExit):
+            cli.statement(WHO, ledger, format="camt053", data=data)
