@@ -13,6 +13,8 @@ from clients.cli.money import Money
 from clients.cli.news import News
 from clients.cli.posting import HELP as POSTING_HELP
 from clients.cli.posting import Posting
+from clients.cli.ranking import HELP as RANKING_HELP
+from clients.cli.ranking import RankVerbs
 from clients.cli.room import NotFound, Room, short
 from clients.client import Client
 from clients.devices.code import invite_text
@@ -33,6 +35,8 @@ HELP: Final = (
     + MONEY_HELP
     + "\n"
     + POSTING_HELP
+    + "\n"
+    + RANKING_HELP
 )
 
 
@@ -48,13 +52,14 @@ class Personal:
         self._room = room
         self._client: Client = room.client
         self._say = say
-        money = Money(room)
+        money, posting = Money(room), Posting(room)
         self.news = News(room, money)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
             **money.verbs,
-            **Posting(room).verbs,
+            **posting.verbs,
+            **RankVerbs(room, posting).verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 

@@ -8,6 +8,7 @@ from protocol.messages import game as game
 from protocol.messages import group as group
 from protocol.messages import key as key
 from protocol.messages import pay as pay
+from protocol.messages import rank as rank
 from protocol.messages import rcpt as rcpt
 from protocol.messages import sync as sync
 from protocol.messages import sys as sys
