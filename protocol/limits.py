@@ -265,3 +265,6 @@ RANK_PAGE_BYTES_MAX: Final = 48 * 1024  # a signed page: 50 items of at most 900
 RANK_TAGS_MAX: Final = 8  # tags of a post that count; a post with 10,000 is about nothing
 RANK_TAG_CHARS_MAX: Final = 64  # of one tag: long compound words fit
 RANK_PAGE_ITEMS_MAX: Final = 50  # posts on one page: with their arithmetic about 15 KB
+RANK_BRIEFING_ITEMS: Final = 7  # posts of a day's briefing: what one reads to the end
+RANK_SOURCES_MAX: Final = 8  # links of a context note
+RANK_SOURCE_CHARS_MAX: Final = 512  # of one link

@@ -15,7 +15,7 @@ random starts and, later, from the last fit. With so few parameters each step is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,30 @@ class Fit:
     note_factors: Floats
     loss: float
     rounds: int
+
+    def renumbered(self, raters: list[int], notes: list[int]) -> Fit:
+        """The same in another numbering: for each new number the old one, or -1."""
+        who, what = np.array(raters, dtype=np.int64), np.array(notes, dtype=np.int64)
+        parts = [
+            np.where(index >= 0, part[index], 0.0)
+            for part, index in (
+                (self.rater_intercepts, who),
+                (self.rater_factors, who),
+                (self.note_intercepts, what),
+                (self.note_factors, what),
+            )
+        ]
+        return Fit(self.mean, parts[0], parts[1], parts[2], parts[3], self.loss, self.rounds)
+
+    def state(self) -> list[Any]:
+        """All of it, for a snapshot."""
+        parts = self.rater_intercepts, self.rater_factors, self.note_intercepts, self.note_factors
+        return [self.mean, *parts, self.loss, self.rounds]
+
+    @classmethod
+    def restored(cls, state: list[Any]) -> Fit:
+        """What ``state`` told."""
+        return cls(*state)
 
 
 @dataclass(slots=True)
@@ -117,26 +141,18 @@ def _descend(table: Table, rater_start: tuple[Floats, Floats], note_start: tuple
 
 
 def fit(table: Table, *, seed: int = 0, starts: int = STARTS, warm: Fit | None = None) -> Fit:
-    """The model with the lowest loss of ``starts`` random starts, or of one from ``warm`` (same numbering, may grow).
+    """The model with the lowest loss of ``starts`` random starts, or of one from ``warm`` (``Fit.renumbered``).
 
     The sign of a factor means nothing: it is fixed so that most raters are on the positive side, or, with ``warm``,
     so that the sides keep their names. Equal input gives equal output, bit for bit, on one machine.
     """
     if not len(table.values):
-        raters, notes = np.zeros(table.rater_count), np.zeros(table.note_count)
-        return Fit(0.0, raters, raters.copy(), notes, notes.copy(), 0.0, 0)
+        of_raters, of_notes = np.zeros(table.rater_count), np.zeros(table.note_count)
+        return Fit(0.0, of_raters, of_raters.copy(), of_notes, of_notes.copy(), 0.0, 0)
     if warm is not None:
-        grown = [
-            np.concatenate((old, np.zeros(size - len(old))))
-            for old, size in (
-                (warm.rater_intercepts, table.rater_count),
-                (warm.rater_factors, table.rater_count),
-                (warm.note_intercepts, table.note_count),
-                (warm.note_factors, table.note_count),
-            )
-        ]
-        best = _descend(table, (grown[0], grown[1]), (grown[2], grown[3]), warm.mean)
-        return _signed(best, float(best.rater_factors @ grown[1]) or 1.0)
+        raters, notes = (warm.rater_intercepts, warm.rater_factors), (warm.note_intercepts, warm.note_factors)
+        best = _descend(table, raters, notes, warm.mean)
+        return _signed(best, float(best.rater_factors @ warm.rater_factors) or 1.0)
     found = []
     for start in range(starts):
         random = np.random.Generator(np.random.PCG64([seed, start]))
@@ -156,13 +172,15 @@ def _signed(found: Fit, direction: float) -> Fit:
     )
 
 
-def dense(raters: Ints, notes: Ints) -> NDArray[np.bool_]:
+def dense(
+    raters: Ints, notes: Ints, *, rater_min: int = RATER_RATINGS_MIN, note_min: int = NOTE_RATINGS_MIN
+) -> NDArray[np.bool_]:
     """Which ratings count: published minima (5 ratings a note, 10 a rater), applied until nothing more falls out."""
     kept = np.ones(len(raters), dtype=np.bool_)
     while True:
         per_rater = np.bincount(raters[kept], minlength=int(raters.max(initial=0)) + 1)
         per_note = np.bincount(notes[kept], minlength=int(notes.max(initial=0)) + 1)
-        now = kept & (per_rater[raters] >= RATER_RATINGS_MIN) & (per_note[notes] >= NOTE_RATINGS_MIN)
+        now = kept & (per_rater[raters] >= rater_min) & (per_note[notes] >= note_min)
         if now.sum() == kept.sum():
             return now
         kept = now

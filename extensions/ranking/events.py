@@ -106,7 +106,23 @@ class Forget(Event, tag="forget", frozen=True, array_like=True):
     at_ms: int
 
 
-AnyEvent = Post | Edited | Deleted | Signal | Follow | Note | NoteRating | Forget
+class Served(Event, tag="served", frozen=True, array_like=True):
+    """A ranking was made for a reader: the context that signals may name. ``Ranker.page`` applies it itself."""
+
+    reader: bytes
+    ranking: bytes
+    at_ms: int
+    posts: tuple[bytes, ...]
+    explored: tuple[tuple[int, int], ...] = ()  # (place, propensity in millionths)
+
+
+class Tick(Event, tag="tick", frozen=True, array_like=True):
+    """Time for what is done now and then: bridging is fitted anew. In the log, so that a replay does it there too."""
+
+    at_ms: int
+
+
+AnyEvent = Post | Edited | Deleted | Signal | Follow | Note | NoteRating | Forget | Served | Tick
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decoder: Final[msgspec.msgpack.Decoder[AnyEvent]] = msgspec.msgpack.Decoder(AnyEvent)

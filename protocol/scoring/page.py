@@ -20,7 +20,9 @@ from protocol.scoring.slate import WINDOW
 from protocol.scoring.weights import ScoringError, Weights
 
 _DOMAIN: Final = b"chappe/v1/rank-page\x00"
+_BRIEFING: Final = b"chappe/v1/rank-briefing\x00"
 _Name = Annotated[str, Meta(max_length=L.RANK_TAG_CHARS_MAX)]
+_Source = Annotated[str, Meta(max_length=L.RANK_SOURCE_CHARS_MAX)]
 _Id = Annotated[bytes, Meta(max_length=L.KEY_BYTES)]
 
 
@@ -34,7 +36,7 @@ class PageItem(msgspec.Struct, frozen=True, array_like=True):
     facts: Facts
     terms: Annotated[tuple[Int, ...], Meta(min_length=len(TERMS), max_length=len(TERMS))]
     score: Int
-    explored: UInt = 0  # permille: how probable it was that exploration put this post here; 0: it did not
+    explored: UInt = 0  # millionths: how probable it was that exploration put this post here; 0: it did not
     note: _Id = b""  # a context note that people of both sides find helpful
 
 
@@ -49,6 +51,35 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
     items: Annotated[tuple[PageItem, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)]
     next: UInt | None = None  # place of the next page; None: this was the last
     reader: _Id = b""  # whom it is for: shown to somebody else it proves nothing
+    chronological: bool = False  # newest first, as the reader asked: scores are told, and nothing is taken off
+
+
+class Agreement(msgspec.Struct, frozen=True, array_like=True):
+    """Who found something helpful: raters of the one side and of the other, in no order that means anything."""
+
+    helpful_one: UInt
+    raters_one: UInt
+    helpful_other: UInt
+    raters_other: UInt
+
+
+class BriefItem(msgspec.Struct, frozen=True, array_like=True):
+    """A post of the briefing with what others add to it."""
+
+    item: PageItem
+    agreement: Agreement  # on the post itself
+    note_agreement: Agreement | None = None
+    sources: Annotated[tuple[_Source, ...], Meta(max_length=L.RANK_SOURCES_MAX)] = ()
+
+
+class Briefing(msgspec.Struct, frozen=True, array_like=True):
+    """The page of a day."""
+
+    made_ms: UInt
+    weights: UInt
+    slider: Slider
+    items: Annotated[tuple[BriefItem, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)]
+    reader: _Id = b""
 
 
 class _Signed(msgspec.Struct, frozen=True, array_like=True):
@@ -71,6 +102,26 @@ def open_page(data: bytes, signer: bytes) -> Page:
     return decode_struct(signed.body, Page)
 
 
+def sign_briefing(briefing: Briefing, key: SigningKey) -> bytes:
+    """The briefing as a signed document."""
+    body = encode_struct(briefing)
+    return encode_struct(_Signed(body, key.public, key.sign(_BRIEFING, body)))
+
+
+def open_briefing(data: bytes, signer: bytes) -> Briefing:
+    """The briefing that ``signer`` signed. Raises ``ScoringError`` or ``RemoteProtocolError``."""
+    signed = decode_struct(data, _Signed)
+    if signed.signer != signer or not verify(signer, _BRIEFING, signed.body, signed.signature):
+        raise ScoringError("this briefing is not signed by this ranker")
+    return decode_struct(signed.body, Briefing)
+
+
+def check_briefing(briefing: Briefing, weights: Weights) -> None:
+    """Do all sums of a briefing again: it is a page of its own. Raises ``ScoringError``."""
+    items = tuple(one.item for one in briefing.items)
+    check_page(Page(b"", 0, briefing.made_ms, briefing.weights, briefing.slider, items), weights)
+
+
 def check_page(page: Page, weights: Weights, earlier: tuple[PageItem, ...] = ()) -> None:
     """Do all sums of a page again. ``earlier``: the items of the same ranking above this page.
 
@@ -82,12 +133,11 @@ def check_page(page: Page, weights: Weights, earlier: tuple[PageItem, ...] = ())
         raise ScoringError(f"{len(earlier)} items stand above this page, it says {page.first}")
     above = list(earlier)
     for item in page.items:
-        _check(item, page.slider, weights, above)
+        _check(item, page.slider, weights, [] if page.chronological else above, f"item {len(above) + 1}")
         above.append(item)
 
 
-def _check(item: PageItem, slider: Slider, weights: Weights, above: list[PageItem]) -> None:
-    where = f"item {len(above) + 1}"
+def _check(item: PageItem, slider: Slider, weights: Weights, above: list[PageItem], where: str) -> None:
     terms = base_terms(item.facts, weights, slider)
     tags = frozenset(item.tags)
     likeness = max((similarity(tags, frozenset(other.tags)) for other in above), default=0)

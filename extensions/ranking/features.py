@@ -1,0 +1,45 @@
+"""The hashed features of a reader and some posts, as ``heads`` wants them. Zero is "none"."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extensions.ranking.catalog import COLUMNS, TAG_FEATURES, Catalog, Slots
+from extensions.ranking.heads import Hashes
+from protocol.scoring.hashing import FIRST, SECOND, STEP, mix, name
+
+AGES: Final = np.array([name("age", b"%d" % power) for power in range(16)], dtype=np.uint64)  # hours, powers of two
+FOLLOWED: Final = name("followed", b"")
+_HOUR_MS: Final = 3_600_000
+
+
+def mix_many(numbers: Hashes) -> Hashes:
+    """``protocol.scoring.hashing.mix`` of each."""
+    numbers = numbers + np.uint64(STEP)
+    numbers = (numbers ^ numbers >> np.uint64(30)) * np.uint64(FIRST)
+    numbers = (numbers ^ numbers >> np.uint64(27)) * np.uint64(SECOND)
+    mixed: Hashes = numbers ^ numbers >> np.uint64(31)
+    return mixed
+
+
+def of(catalog: Catalog, reader: int, slots: Slots, followed: NDArray[np.bool_], now_ms: int) -> Hashes:
+    """Features of some posts for a reader (its number): shape (posts, COLUMNS + 3 + TAG_FEATURES)."""
+    posts = catalog.features[slots]
+    personal = np.concatenate((posts[:, :1], posts[:, 3 : 3 + TAG_FEATURES]), axis=1)
+    crossed = mix_many(np.uint64(reader) ^ mix_many(personal))
+    crossed[personal == 0] = 0
+    hours = np.maximum(0, now_ms - catalog.at_ms[slots]) // _HOUR_MS
+    ages = AGES[np.minimum(15, np.log2(hours + 1).astype(np.int64))]
+    follow = np.where(followed, np.uint64(FOLLOWED), np.uint64(0))
+    return np.concatenate((posts, crossed, ages[:, None], follow[:, None]), axis=1)
+
+
+def personal_keys(reader: int, authors: list[int], tags: list[int]) -> Hashes:
+    """The features that hold what is known of one reader and these authors and tags."""
+    return np.array([mix(reader ^ mix(number)) for number in (*authors, *tags)], dtype=np.uint64)
+
+
+assert COLUMNS == 3 + TAG_FEATURES
