@@ -11,10 +11,11 @@ import trio
 from clients.cli.posting import Posting, digits
 from clients.cli.room import NotFound, Room, clean
 from clients.feed.ranked import Rank, Ranked, RankedPage
+from protocol.scoring.page import Agreement
 
 HELP: Final = """\
 [bold]/rank[/] on|off|reset|save FILE|slider BRIDGING [FRESH]   let a ranker learn; 0–1000
-[bold]/ranked[/] [more]  [bold]/briefing[/]   a ranked page; the page of the day
+[bold]/ranked[/] [more|plain]  [bold]/briefing[/]   a ranked page; the page of the day
 [bold]/why[/] POST  [bold]/whynot[/] POST  [bold]/less[/] POST  [bold]/more[/] POST   its score; others like it"""
 VERBS: Final = ("rank", "ranked", "briefing", "why", "whynot", "less", "more")
 
@@ -55,7 +56,7 @@ class RankVerbs:
 
     async def _ranked(self, words: list[str]) -> list[str]:
         below = self._page if words[:1] == ["more"] else None
-        return await self._show(await self._book.page(below=below))
+        return await self._show(await self._book.page(below=below, explore=words[:1] != ["plain"]))
 
     async def _briefing(self, words: list[str]) -> list[str]:
         return await self._show(await self._book.briefing())
@@ -69,6 +70,7 @@ class RankVerbs:
             if item.note is not None:
                 sources = " ".join(map(clean, getattr(item.note.body, "sources", ())))
                 lines.append(f"     context that both sides find helpful: {clean(item.note.text)} {sources}".rstrip())
+            lines += [f"     {_agreed(item.agreement)}"] if item.agreement is not None else []
         lines += [f"     {page.left_out} posts are gone, or hidden here"] if page.left_out else []
         await self._book.shown(page.items)
         return lines or ["the ranker has nothing for you yet"]
@@ -93,6 +95,11 @@ class RankVerbs:
     async def _more(self, words: list[str]) -> list[str]:
         await self._book.more(self._post(words[0]))
         return ["noted: more like this"]
+
+
+def _agreed(agreement: Agreement) -> str:
+    one = f"{agreement.helpful_one} of {agreement.raters_one} on one side"
+    return f"found informative by {one}, {agreement.helpful_other} of {agreement.raters_other} on the other"
 
 
 def _path(text: str) -> Path:

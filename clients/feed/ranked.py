@@ -14,7 +14,7 @@ What is blocked, muted or hidden here is left out here, whatever the ranker does
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import msgspec
@@ -32,7 +32,7 @@ from protocol.ids import feed_topic
 from protocol.messages import Body, Unknown, compose, parse
 from protocol.messages import rank as K
 from protocol.messages.rank import SignalItem, SignalKind
-from protocol.scoring.page import Page, PageItem, check_page, open_page
+from protocol.scoring.page import Agreement, Page, PageItem, check_briefing, check_page, open_briefing, open_page
 from protocol.scoring.score import TERMS
 from protocol.scoring.weights import DEFAULT, ScoringError
 
@@ -66,12 +66,14 @@ class Ranked:
     ranking: bytes
     place: int
     note: Entry | None = None
+    agreement: Agreement | None = None  # of a briefing: who found the post informative
+    note_agreement: Agreement | None = None  # and the note
 
     @property
     def why(self) -> list[str]:
         """The whole arithmetic of its score, a line for each term that is not zero."""
         lines = [f"{points:+d}  {name}" for name, points in zip(TERMS, self.placed.terms, strict=True) if points]
-        odds = f"; shown to try it out, at odds of {self.placed.explored / 10:.1f} %" if self.placed.explored else ""
+        odds = f"; tried out, at odds of {self.placed.explored / 10_000:.2f} %" if self.placed.explored else ""
         return [f"{self.placed.score} points, from {self.placed.source}{odds}", *lines]
 
 
@@ -191,8 +193,13 @@ class Rank:
         self._answered = trio.Event()
 
     # -- pages ---------------------------------------------------------------------------------------------------------
-    async def page(self, count: int = COUNT, *, below: RankedPage | None = None) -> RankedPage:
-        """A page of the ranking; ``below``: the next part of the same one. Raises ``RankError``."""
+    async def page(
+        self, count: int = COUNT, *, below: RankedPage | None = None, explore: bool = True
+    ) -> RankedPage:  # fmt: skip
+        """A page of the ranking; ``below``: the next part of the same one. ``explore``: with new posts tried out.
+
+        Raises ``RankError``.
+        """
         home = self._need_home()
         ranking, place = (b"", 0) if below is None else (below.page.ranking, below.page.next or 0)
         if below is not None and below.page.next is None:
@@ -200,7 +207,7 @@ class Rank:
         answer = await self._ask(
             K.Request(
                 count=count, bridging=home.bridging, fresh=home.fresh, ranking=ranking, place=place,
-                hidden=self._hidden(), words=self._words_hidden(),
+                hidden=self._hidden(), words=self._words_hidden(), plain=not explore,
             ),
             K.Page,
         )  # fmt: skip
@@ -209,9 +216,24 @@ class Rank:
     async def briefing(self) -> RankedPage:
         """The page of the day: at most seven posts, of what both sides find informative."""
         answer = await self._ask(
-            K.Request(count=7, bridging=1000, hidden=self._hidden(), words=self._words_hidden(), briefing=True), K.Page
+            K.Request(count=7, bridging=1000, hidden=self._hidden(), words=self._words_hidden(), briefing=True), K.Brief
         )
-        return await self._checked(answer, ())
+        try:
+            brief = open_briefing(answer.signed, self._need_home().account)
+            check_briefing(brief, DEFAULT)
+        except (ScoringError, RemoteProtocolError) as error:
+            raise RankError(f"the briefing cannot be believed: {error}") from None
+        items = tuple(one.item for one in brief.items)
+        page = Page(b"", 0, brief.made_ms, brief.weights, brief.slider, items, None, brief.reader)
+        shown = await self._shown(page, answer.offsets, answer.notes)
+        told = {one.item.post: one for one in brief.items}
+        agreed = [
+            replace(
+                item, agreement=told[item.placed.post].agreement, note_agreement=told[item.placed.post].note_agreement
+            )
+            for item in shown
+        ]
+        return RankedPage(tuple(agreed), page, len(items) - len(agreed))
 
     def _hidden(self) -> tuple[bytes, ...]:
         shelf = self._shelf
@@ -228,20 +250,28 @@ class Rank:
             check_page(page, DEFAULT, above)
         except (ScoringError, RemoteProtocolError) as error:
             raise RankError(f"the page cannot be believed: {error}") from None
-        if page.reader != self._shelf.account or len(answer.offsets) != len(page.items):
+        shown = await self._shown(page, answer.offsets, answer.notes)
+        return RankedPage(tuple(shown), page, len(page.items) - len(shown), above)
+
+    async def _shown(
+        self, page: Page, offsets: Sequence[int], noted: Sequence[tuple[bytes, int] | None]
+    ) -> list[Ranked]:  # fmt: skip
+        """The posts of a page that are there, and to be shown. Raises ``RankError``."""
+        if page.reader != self._shelf.account or len(offsets) != len(page.items):
             raise RankError("the page is for somebody else, or does not say where its posts are")
-        places = [(item.author, offset) for item, offset in zip(page.items, answer.offsets, strict=True)]
+        places = [(item.author, offset) for item, offset in zip(page.items, offsets, strict=True)]
         entries = await self._entries(places)
-        notes = await self._entries([place for place in answer.notes if place is not None])
+        notes = await self._entries([place for place in noted if place is not None])
         by_key = {entry.key: entry for entry in notes if entry is not None}
-        shown, hide = [], self._timelines.filter()
+        shown: list[Ranked] = []
+        hide = self._timelines.filter()
         for number, (placed, entry) in enumerate(zip(page.items, entries, strict=True), page.first + 1):
             if entry is None or entry.key != placed.post:
                 continue
             item = self._timelines.log(entry.account).item(entry)
             if item is not None and not hide.hides(item):
                 shown.append(Ranked(item, placed, page.ranking, number, by_key.get(placed.note)))
-        return RankedPage(tuple(shown), page, len(page.items) - len(shown), above)
+        return shown
 
     async def _entries(self, places: Sequence[tuple[bytes, int]]) -> list[Entry | None]:
         reader = self._timelines.reader

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from extensions.ranking import events as E
-from extensions.ranking.ranker import RankingError, Settings
+from extensions.ranking.ranker import RankingError, Settings, served
 from extensions.ranking.shop import Shop, Write
 from protocol.identity import SigningKey
-from protocol.limits import RANK_EXPORT_BYTES_MAX, RANK_SIGNALS_PER_DAY, RANK_TEXT_CHARS_MAX
+from protocol.limits import INT_MAX, RANK_EXPORT_BYTES_MAX, RANK_SIGNALS_PER_DAY, RANK_TEXT_CHARS_MAX
 from protocol.messages import Body
 from protocol.messages import rank as K
 from protocol.messages.rank import SignalKind
-from protocol.scoring.page import sign_page
+from protocol.scoring.page import PageItem, sign_briefing, sign_page
 from protocol.scoring.score import Slider
 
 DAY_MS: Final = 86_400_000
@@ -49,7 +51,7 @@ class Answers:
         if isinstance(body, K.Signals):
             return Outcome(writes=self._shop.apply(self._events(reader, at_ms, body)))
         if isinstance(body, K.Request):
-            return Outcome([self._page(reader, body)])
+            return self._brief(reader, body) if body.briefing else self._page(reader, body)
         if isinstance(body, K.WhyNot):
             text = self._shop.ranker.why_not(reader, body.post, self._clock_ms(), _settings(body))
             return Outcome([K.Because(text=text[:RANK_TEXT_CHARS_MAX])])
@@ -74,21 +76,28 @@ class Answers:
         self._told[reader] = (at_ms // DAY_MS, count + len(body.items))
         return [_signal(reader, at_ms, item) for item in body.items[:room]]
 
-    def _page(self, reader: bytes, body: K.Request) -> Body:
+    def _page(self, reader: bytes, body: K.Request) -> Outcome:
         ranker, now_ms = self._shop.ranker, self._clock_ms()
+        cursor = (body.ranking, body.place) if body.ranking else None
         try:
-            if body.briefing:
-                page = ranker.briefing(reader, now_ms)
-            else:
-                cursor = (body.ranking, body.place) if body.ranking else None
-                page = ranker.page(reader, now_ms, _settings(body, body.count, explore=not body.plain), cursor)
+            page = ranker.page(reader, now_ms, _settings(body, body.count, explore=not body.plain), cursor)
         except RankingError as error:
-            return K.Refused(text=str(error)[:RANK_TEXT_CHARS_MAX])
+            return Outcome([K.Refused(text=str(error)[:RANK_TEXT_CHARS_MAX])])
+        writes: list[Write] = []
+        if cursor is None:  # a new ranking is an event, which the ranker has applied itself
+            whole = msgspec.structs.replace(page, items=ranker.above(reader, (page.ranking, INT_MAX)))
+            writes = self._shop.note([served(whole)])
+        offsets, notes = self._places(page.items)
+        return Outcome([K.Page(signed=sign_page(page, self._key), offsets=offsets, notes=notes)], writes)
+
+    def _brief(self, reader: bytes, body: K.Request) -> Outcome:
+        briefing = self._shop.ranker.briefing(reader, self._clock_ms(), _settings(body))
+        offsets, notes = self._places([one.item for one in briefing.items])
+        return Outcome([K.Brief(signed=sign_briefing(briefing, self._key), offsets=offsets, notes=notes)])
+
+    def _places(self, items: Sequence[PageItem]) -> tuple[tuple[int, ...], tuple[tuple[bytes, int] | None, ...]]:
         places = self._shop.places
-        offsets = tuple(places.get(item.post, (b"", 0))[1] for item in page.items)
-        return K.Page(
-            signed=sign_page(page, self._key), offsets=offsets, notes=tuple(places.get(i.note) for i in page.items)
-        )
+        return tuple(places.get(item.post, (b"", 0))[1] for item in items), tuple(places.get(i.note) for i in items)
 
     def _export(self, reader: bytes) -> Body:
         data = json.dumps(self._shop.ranker.export(reader), default=str).encode()

@@ -17,6 +17,7 @@ from extensions.ranking.ranker import Ranker
 Write = Callable[[sqlite3.Connection], object]
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS rank_log (n INTEGER PRIMARY KEY, event BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS rank_snapshot (n INTEGER PRIMARY KEY CHECK (n = 1), number INTEGER NOT NULL, data BLOB);
 CREATE TABLE IF NOT EXISTS rank_places (
     entry BLOB PRIMARY KEY, account BLOB NOT NULL, place INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -24,6 +25,7 @@ CREATE TABLE IF NOT EXISTS rank_shards (shard INTEGER PRIMARY KEY, generation IN
 CREATE TABLE IF NOT EXISTS rank_readers (account BLOB PRIMARY KEY) WITHOUT ROWID
 """
 _READ: Final = 10_000  # events of one read of the log
+SNAPSHOT_EVERY: Final = 20_000  # events: a restart learns at most so many again, some seconds' worth
 
 
 class Shop:
@@ -37,8 +39,13 @@ class Shop:
     def load(self) -> None:
         """Read everything from the tables."""
         self.stale = False  # set where memory is ahead of what can be written: `load` before anything else
-        self.ranker = self._make()
-        self.number = 0
+        self.ranker, self.number = self._make(), 0
+        for number, data in self._query("SELECT number, data FROM rank_snapshot"):
+            try:
+                self.ranker, self.number = Ranker.restore(data), number
+            except ValueError:
+                continue  # of another version: the log has everything
+        self.saved = self.number
         while True:
             rows = self._query("SELECT n, event FROM rank_log WHERE n > ? ORDER BY n LIMIT ?", (self.number, _READ))
             for number, event in rows:
@@ -52,14 +59,28 @@ class Shop:
 
     def apply(self, events: Iterable[E.AnyEvent]) -> list[Write]:
         """Learn from events; what to write with the same transaction."""
+        applied = list(events)
+        for event in applied:
+            self.ranker.apply(event)
+        return self.note(applied)
+
+    def note(self, events: Iterable[E.AnyEvent]) -> list[Write]:
+        """Number events that the ranker has applied itself; what to write."""
         rows = []
         for event in events:
             self.number += 1
-            self.ranker.apply(event)
             rows.append((self.number, E.to_bytes(event)))
         if not rows:
             return []
         return [lambda db: db.executemany("INSERT OR REPLACE INTO rank_log VALUES (?, ?)", rows)]
+
+    def snapshot(self) -> list[Write]:
+        """A snapshot, if it is worth one: what a restart begins with. Only when everything applied was noted."""
+        if self.number - self.saved < SNAPSHOT_EVERY:
+            return []
+        self.saved = self.number
+        row = (self.number, self.ranker.snapshot())
+        return [lambda db: db.execute("INSERT OR REPLACE INTO rank_snapshot VALUES (1, ?, ?)", row)]
 
     def placed(self, found: dict[bytes, tuple[bytes, int]], gone: Iterable[bytes]) -> list[Write]:
         """Note where entries lie (key → author, offset), and which are gone."""

@@ -30,10 +30,13 @@ from protocol.feeds import Pointer
 from protocol.identity import SigningKey
 from protocol.ids import feed_topic, shard_topic
 from protocol.limits import FEED_GET_MAX, FEED_SHARDS
+from protocol.messages import feed as F
 from protocol.requests import FeedEntry
 
 NAME: Final = "ranking"
 POLL_S: Final = 0.25  # how often the heads of the shard logs are asked for: one small question
+TICK_MS: Final = 60_000  # between fits of what bridges, which take a part of a second
+JUDGED_MS: Final = 2_000  # where notes or ratings have come meanwhile
 _SHARDS: Final = tuple(shard_topic(number) for number in range(FEED_SHARDS))
 
 
@@ -45,6 +48,9 @@ class Ranking:
         self._answers: dict[object, Answers] = {}
         self._opened = trio.Event()
         self.shop: Shop | None = None
+        self._busy = False  # a batch is applied and not written yet: no snapshot may hold it
+        self._ticked_ms = 0
+        self._judged = False  # notes or ratings came since the last tick
 
     # -- readers -------------------------------------------------------------------------------------------------------
     async def take(self, batch: Batch) -> None:
@@ -55,6 +61,7 @@ class Ranking:
         assert shop is not None
         if shop.stale:
             await trio.to_thread.run_sync(shop.load)
+        self._busy = True
         try:
             for job in batch.jobs:
                 outcome = answers.answer(job.account, job.item.ts, job.body)
@@ -64,6 +71,7 @@ class Ranking:
                     batch.reply(job, body)
             await batch.commit()
         finally:
+            self._busy = False
             shop.stale = not batch.is_committed  # then memory is ahead of the tables: they are read anew first
 
     # -- what is public ------------------------------------------------------------------------------------------------
@@ -81,6 +89,7 @@ class Ranking:
         try:
             while True:
                 await self._round(process, shop, reader)
+                await self._tick(process, shop)
                 await trio.sleep(POLL_S)
         finally:
             self._answers.pop(process.engine, None)
@@ -95,14 +104,27 @@ class Ranking:
             while not head.code and place < head.head:
                 page = await reader.page(_SHARDS[shard], place, FEED_GET_MAX)
                 entries = await _entries(reader, page.entries)
-                writes = learned(shop, entries) + shop.passed(shard, page.generation, page.next)
-                effects = process.effects()
-                effects.writes += writes
-                effects.commit(())
-                await process.engine.shelf.journal.flushed()
+                await _write(process, learned(shop, entries) + shop.passed(shard, page.generation, page.next))
+                self._judged = self._judged or any(isinstance(entry.body, F.Note | F.Rating) for entry in entries)
                 if page.next <= place:
                     break
                 place = page.next
+
+
+    async def _tick(self, process: Process, shop: Shop) -> None:
+        """What is done now and then: bridging is fitted anew, and a snapshot is taken."""
+        now_ms = process.engine.shelf.clock_ms()
+        if self._busy or shop.stale or now_ms - self._ticked_ms < (JUDGED_MS if self._judged else TICK_MS):
+            return
+        self._ticked_ms, self._judged = now_ms, False
+        await _write(process, shop.apply([E.Tick(now_ms)]) + shop.snapshot())
+
+
+async def _write(process: Process, writes: list[Write]) -> None:
+    effects = process.effects()
+    effects.writes += writes
+    effects.commit(())
+    await process.engine.shelf.journal.flushed()
 
 
 async def _entries(reader: Reader, pointers: Sequence[FeedEntry]) -> list[Entry]:
@@ -140,7 +162,7 @@ def make_worker() -> Worker:
     made = Worker(
         NAME,
         consumes=("rank.consent", "rank.signal", "rank.request", "rank.whynot", "rank.forget", "rank.export"),
-        produces=("rank.page", "rank.because", "rank.known", "rank.refused"),
+        produces=("rank.page", "rank.brief", "rank.because", "rank.known", "rank.refused"),
         keeps="what is public, and of readers who opted in what they did with which post, until they say forget",
         trust="that it learns only from what it was told; every page shows the sum of each score, signed",
         tables=TABLES,

@@ -87,6 +87,15 @@ class Page(Body, frozen=True):
     notes: Annotated[tuple[tuple[Key, UInt] | None, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)] = ()
 
 
+@register("rank.brief")
+class Brief(Body, frozen=True):
+    """A signed briefing, and where its posts and their notes lie."""
+
+    signed: Annotated[bytes, Meta(max_length=L.RANK_PAGE_BYTES_MAX)]
+    offsets: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)]
+    notes: Annotated[tuple[tuple[Key, UInt] | None, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)] = ()
+
+
 @register("rank.whynot")
 class WhyNot(Body, frozen=True):
     """Why is this post not on my pages?"""

@@ -12,6 +12,7 @@ import trio
 from clients.client import Client
 from clients.connection import Refusal
 from clients.feed import Entry
+from extensions.ranking.events import Signal, from_bytes
 from extensions.ranking.shop import Shop
 from extensions.ranking.worker import Ranking, make_worker
 from tests.support.workers import WAIT_S, Running, Stage, open_stage, until
@@ -30,6 +31,11 @@ class Town:
         """Of the present process."""
         assert self.ranking.shop is not None
         return self.ranking.shop
+
+    def signals(self) -> list[str]:
+        """What the log has of signals, by kind, in order."""
+        rows = self.running.vault.query("SELECT event FROM rank_log ORDER BY n")
+        return [event.kind for (row,) in rows if isinstance(event := from_bytes(row), Signal)]
 
     async def reader(self, name: str, *follows: Client) -> Client:
         """Somebody who has opted in."""

@@ -26,7 +26,7 @@ async def test_what_people_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         posts = [await said(ann, text, text) for text in ("sea", "hill", "town")]
         await town.knows(*posts)
         assert "learns from" in (await verbs["rank"](["on"]))[0]
-        lines = await verbs["ranked"]([])
+        lines = await verbs["ranked"](["plain"])
         assert len(lines) == 2  # no author more than twice in ten
         assert lines[0].startswith("  1. ")
         name = lines[0].split()[1]

@@ -56,17 +56,17 @@ async def test_what_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             for data in signed:
                 asked.append(structs.replace(good, signed=data, offsets=good.offsets[: len(page.items)]))
                 with pytest.raises(RankError, match=why):
-                    await rank.page()
+                    await rank.page(explore=False)
         asked.append(structs.replace(good, offsets=()))
         with pytest.raises(RankError, match="does not say"):
-            await rank.page()
+            await rank.page(explore=False)
         asked.append(structs.replace(good, offsets=tuple(9 for _ in good.offsets)))
-        assert (await rank.page()).left_out == len(page.items)  # nothing is there
+        assert (await rank.page(explore=False)).left_out == len(page.items)  # nothing is there
         asked.append(structs.replace(good, offsets=good.offsets[::-1]))
-        assert (await rank.page()).left_out == 2  # something else is
+        assert (await rank.page(explore=False)).left_out == 2  # something else is
         await bob.feed.hide_word("one")
         asked.append(good)
-        assert [shown.item.text for shown in (await rank.page()).items] == ["two"]
+        assert [shown.item.text for shown in (await rank.page(explore=False)).items] == ["two"]
 
 
 async def _answer(client: Client) -> K.Page:
@@ -81,16 +81,15 @@ async def test_signals_go_with_the_next_message(tmp_path: Path) -> None:
         bob = await town.reader("bob", ann)
         await town.knows(post)
         rank = bob.feed.rank
-        before = town.shop.number
-        page = await rank.page()
+        page = await rank.page(explore=False)
         rank.note(post, SignalKind.OPEN)
-        await rank.page()
-        assert town.shop.number == before + 1
+        await rank.page(explore=False)
+        assert town.signals() == ["open"]
         await rank.shown(page.items)
         await rank.more(page.items[0])
         await rank.hide(page.items[0])
-        await rank.page()  # after all of those
-        assert town.shop.number == before + 4
+        await rank.page(explore=False)  # after all of those
+        assert town.signals() == ["open", "view", "like", "hide"]
         for _ in range(ranked.WAITING_MAX + 5):
             rank.note(post, SignalKind.VIEW)
         assert len(rank._signals) == ranked.WAITING_MAX
@@ -108,7 +107,7 @@ async def test_a_ranker_that_refuses_or_is_silent(tmp_path: Path, monkeypatch: p
         await bob.block(b"x" * 32)
         town.shop.readers.clear()
         with pytest.raises(RankError, match="not opted in"):
-            await rank.page()
+            await rank.page(explore=False)
         home = rank.home
         assert home is not None
         for content in (b"rank.", compose(K.Because(text="x"))):
@@ -128,7 +127,7 @@ async def test_pages_go_on_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             posts += [await said(author, f"{name} {n}", f"{name}{n}") for n in range(2)]
         bob = await town.reader("bob")
         await town.knows(*posts)
-        first = await bob.feed.rank.page(3)
+        first = await bob.feed.rank.page(3, explore=False)
         second = await bob.feed.rank.page(3, below=first)
         assert [item.place for item in (*first.items, *second.items)] == [1, 2, 3, 4, 5, 6]
         assert {item.item.entry.key for item in (*first.items, *second.items)} == {post.key for post in posts}

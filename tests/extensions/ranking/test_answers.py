@@ -13,14 +13,14 @@ from extensions.ranking.shop import Shop
 from protocol.identity import SigningKey
 from protocol.messages import rank as K
 from protocol.messages.rank import SignalItem, SignalKind
-from protocol.scoring.page import check_page, open_page
+from protocol.scoring.page import check_briefing, check_page, open_briefing, open_page
 from protocol.scoring.weights import DEFAULT
 from tests.extensions.ranking.test_shop import Database
 
 NOW_MS = 1_750_000_000_000
 ANN, BOB, CEM, POST, NOTE = (letter * 32 for letter in (b"a", b"b", b"c", b"p", b"n"))
 KEY = SigningKey(bytes(32))
-REQUEST = K.Request(count=5, bridging=500)
+REQUEST = K.Request(count=5, bridging=500, plain=True)
 
 
 @pytest.fixture
@@ -55,7 +55,8 @@ def test_a_page_is_signed_and_adds_up(answers: Answers) -> None:
     check_page(page, DEFAULT)
     assert (page.reader, [item.post for item in page.items], said.offsets) == (BOB, [POST], (7,))
     (said,) = answers.answer(BOB, NOW_MS, K.Request(count=7, bridging=1000, briefing=True)).says
-    assert isinstance(said, K.Page)
+    assert isinstance(said, K.Brief)
+    check_briefing(open_briefing(said.signed, KEY.public), DEFAULT)
     (said,) = answers.answer(BOB, NOW_MS, K.Request(count=5, bridging=500, hidden=(ANN,))).says
     assert isinstance(said, K.Page)
     assert said.offsets == ()

@@ -26,14 +26,14 @@ async def test_a_reader_and_the_ranker(tmp_path: Path) -> None:
         sea, hill = await said(ann, "the sea", "sea"), await said(cem, "a hill", "hill")
         bob = await town.reader("bob", ann)
         await town.knows(sea, hill)
-        page = await bob.feed.rank.page()
+        page = await bob.feed.rank.page(explore=False)
         assert {item.item.text for item in page.items} == {"the sea", "a hill"}
         assert page.left_out == 0
         first = page.items[0]
         assert first.why[0].startswith(f"{first.placed.score} points, from ")
         await bob.feed.rank.shown(page.items)
         await bob.feed.rank.less(first)
-        following = await bob.feed.rank.page()
+        following = await bob.feed.rank.page(explore=False)
         assert first.item.entry.key not in {item.placed.post for item in following.items}
         assert await bob.feed.rank.why_not(first.item.entry)
         known = json.loads(await bob.feed.rank.export())
@@ -43,7 +43,7 @@ async def test_a_reader_and_the_ranker(tmp_path: Path) -> None:
         assert len(briefing.items) <= 7
         assert "forgotten" in await bob.feed.rank.opt_out()
         with pytest.raises(RankError, match="chronological"):
-            await bob.feed.rank.page()
+            await bob.feed.rank.page(explore=False)
 
 
 async def test_a_restart_goes_on_from_the_log(tmp_path: Path) -> None:
@@ -52,15 +52,16 @@ async def test_a_restart_goes_on_from_the_log(tmp_path: Path) -> None:
         post = await said(ann, "the sea", "sea")
         bob = await town.reader("bob", ann)
         await town.knows(post)
-        page = await bob.feed.rank.page()
+        page = await bob.feed.rank.page(explore=False)
         bob.feed.rank.note(page.items[0], SignalKind.DWELL, 4000)
         await bob.feed.rank.flush()
-        await bob.feed.rank.page()  # what was said before it is learned
+        await bob.feed.rank.page(explore=False)  # what was said before it is learned
         number, places, shards = town.shop.number, dict(town.shop.places), dict(town.shop.shards)
         before = town.shop.ranker.statistics()
         await town.running.crash()
         again = await start(town.stage)
-        assert (again.shop.number, again.shop.places, again.shop.shards) == (number, places, shards)
+        assert (again.shop.places, again.shop.shards) == (places, shards)
+        assert again.shop.number >= number  # it may have ticked again
         assert again.shop.ranker.statistics().posts == before.posts
         assert bob.account in again.shop.readers
         other = await said(ann, "the tide")

@@ -11,8 +11,8 @@ KEY = b"k" * 32
 
 
 def test_the_family() -> None:
-    names = {"consent", "signal", "request", "page", "whynot", "because", "forget", "export", "known", "refused"}
-    check_family(rank, "rank", names)
+    names = {"consent", "signal", "request", "page", "brief", "whynot", "because", "forget", "export", "known"}
+    check_family(rank, "rank", names | {"refused"})
 
 
 @pytest.mark.parametrize(
