@@ -15,7 +15,7 @@ from protocol.scoring.page import Agreement
 
 HELP: Final = """\
 [bold]/rank[/] on|off|reset|save FILE|slider BRIDGING [FRESH]   let a ranker learn; 0–1000
-[bold]/ranked[/] [more|plain]  [bold]/briefing[/]   a ranked page; the page of the day
+[bold]/ranked[/] [more|plain]  [bold]/briefing[/]   a ranked page (plain: try nothing out, tell nothing); the day's
 [bold]/why[/] POST  [bold]/whynot[/] POST  [bold]/less[/] POST  [bold]/more[/] POST   its score; others like it"""
 VERBS: Final = ("rank", "ranked", "briefing", "why", "whynot", "less", "more")
 
@@ -56,12 +56,13 @@ class RankVerbs:
 
     async def _ranked(self, words: list[str]) -> list[str]:
         below = self._page if words[:1] == ["more"] else None
-        return await self._show(await self._book.page(below=below, explore=words[:1] != ["plain"]))
+        plain = words[:1] == ["plain"]
+        return await self._show(await self._book.page(below=below, explore=not plain), tell=not plain)
 
     async def _briefing(self, words: list[str]) -> list[str]:
         return await self._show(await self._book.briefing())
 
-    async def _show(self, page: RankedPage) -> list[str]:
+    async def _show(self, page: RankedPage, *, tell: bool = True) -> list[str]:
         self._page = page
         lines = []
         for item in page.items:
@@ -72,7 +73,8 @@ class RankVerbs:
                 lines.append(f"     context that both sides find helpful: {clean(item.note.text)} {sources}".rstrip())
             lines += [f"     {_agreed(item.agreement)}"] if item.agreement is not None else []
         lines += [f"     {page.left_out} posts are gone, or hidden here"] if page.left_out else []
-        await self._book.shown(page.items)
+        if tell:
+            await self._book.shown(page.items)
         return lines or ["the ranker has nothing for you yet"]
 
     def _post(self, name: str) -> Ranked:

@@ -110,6 +110,8 @@ def _show(story: Story) -> None:
     console.print()
     console.print(table)
     console.print()
+    for what, kept in figures.kept.items():
+        console.print(f"{'✓' if kept else '✗'}  feeds: {what}", soft_wrap=True, markup=False)
     if figures.ok:
         console.print("[bold green]everything that is promised happened[/]")
     for failure in figures.failures:

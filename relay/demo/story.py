@@ -12,6 +12,7 @@ from typing import Any
 
 import trio
 
+from relay.demo.feeds import Feeds
 from relay.demo.judge import Verdict, files_with, judge, memory_holds, percentile
 from relay.demo.processes import ANSWER_S, Bell, DemoFailed, Person, RelayProcess
 
@@ -41,6 +42,8 @@ class Figures:
     back_after_kill_ms: float = 0.0
     marker_in_files: list[str] = field(default_factory=list)
     marker_in_memory: bool | None = None
+    feeds: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, bool] = field(default_factory=dict)  # about feeds: what was promised, and whether it happened
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
 
@@ -63,6 +66,7 @@ class Sizes:
     paced: int = 100  # messages for the latency figures
     away: int = 500  # messages while somebody is away
     killing: int = 60  # messages each of four people while the relay is killed
+    feeds: bool = True  # whether there are any
 
 
 class Story:
@@ -80,6 +84,7 @@ class Story:
         self.people = {n: Person(n, directory / n, directory / f"{n}.log", self.bell) for n in NAMES}
         self._said: dict[str, dict[str, list[str]]] = {}  # topic -> sender -> message ids
         self.topic = ""
+        self.feeds = Feeds(directory, self.people, tell, lambda: self.relay.url)
 
     async def run(self, nursery: trio.Nursery) -> None:
         """All acts. A promise that was not kept becomes a line of ``figures.failures``."""
@@ -92,6 +97,8 @@ class Story:
             await self._away(nursery)
             await self._kill(nursery)
             await self._marker_search()
+            if self.sizes.feeds:
+                await self._feeds(nursery)
         except DemoFailed as error:
             self.figures.failures.append(str(error))
         self.figures.seconds = round(trio.current_time() - began, 1)
@@ -200,6 +207,12 @@ class Story:
         )
         self.figures.marker_in_memory = await trio.to_thread.run_sync(memory_holds, marker, self.relay.pid)
 
+    async def _feeds(self, nursery: trio.Nursery) -> None:
+        await self.feeds.start()
+        await self.feeds.run(nursery)
+        self.figures.feeds, self.figures.kept = self.feeds.figures.as_json(), self.feeds.promises()
+        self.figures.failures += [f"feeds: {what}" for what, kept in self.figures.kept.items() if not kept]
+
     # -- helpers -------------------------------------------------------------------------------------------------------
     async def _each(self, names: list[str], action: Callable[[Person], Any]) -> None:
         async with trio.open_nursery() as nursery:
@@ -236,6 +249,7 @@ class Story:
             async with trio.open_nursery() as nursery:
                 for person in self.people.values():
                     nursery.start_soon(person.stop)
+                nursery.start_soon(self.feeds.stop)
             await self.relay.stop()
 
     # -- judging -------------------------------------------------------------------------------------------------------
