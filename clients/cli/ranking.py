@@ -71,7 +71,8 @@ class RankVerbs:
             if item.note is not None:
                 sources = " ".join(map(clean, getattr(item.note.body, "sources", ())))
                 lines.append(f"     context that both sides find helpful: {clean(item.note.text)} {sources}".rstrip())
-            lines += [f"     {_agreed(item.agreement)}"] if item.agreement is not None else []
+            if item.agreement is not None and item.agreement.raters_one + item.agreement.raters_other:
+                lines.append(f"     {_agreed(item.agreement)}")
         lines += [f"     {page.left_out} posts are gone, or hidden here"] if page.left_out else []
         if tell:
             await self._book.shown(page.items)
