@@ -111,7 +111,10 @@ class Client:
             self.engine.shelf, self.engine.receiver.evidence, self.engine.directory, self.wait_connected
         )  # fmt: skip
         self.wallet = Wallet(self.engine, self._pair_topic, self.find, self._check_keys)
-        self.feed = Feed(self.engine, self.wait_connected, self.files, self.room_to_send, self._group_topic)
+        self.feed = Feed(
+            self.engine, self.wait_connected, self.files, self.room_to_send, self._group_topic, self._pair_topic,
+            self.find,
+        )  # fmt: skip
         self.games = Games(self.engine, self._pair_topic, self.find)
         self.engine.shelf.journal.received = self._received
         self._keeper.invite = invite

@@ -274,6 +274,13 @@ GAME_SIGNED_BYTES_MAX: Final = 16 * 1024  # a signed genesis: ten players of 32 
 GAME_OBSERVATION_BYTES_MAX: Final = 8192  # what one player sees: a 19 × 19 board has 400 bytes
 
 # -- ranking ----------------------------------------------------------------------------------------------------------
+RANK_SIGNALS_MAX: Final = 100  # signals in one message: what somebody does in some minutes
+RANK_SIGNALS_PER_DAY: Final = 20_000  # of one reader: a post every four seconds, all day and night; the rest is dropped
+RANK_HIDDEN_MAX: Final = 256  # authors, and words, that a reader names as not to be shown
+RANK_TEXT_CHARS_MAX: Final = 1000  # one explanation in words
+RANK_DWELL_MS_MAX: Final = 3_600_000  # nobody reads one post for longer than an hour
+RANK_EXPORT_BYTES_MAX: Final = 60_000  # what is known of a reader, in one message
+RANK_PAGE_BYTES_MAX: Final = 48 * 1024  # a signed page: 50 items of at most 900 bytes
 RANK_TAGS_MAX: Final = 8  # tags of a post that count; a post with 10,000 is about nothing
 RANK_TAG_CHARS_MAX: Final = 64  # of one tag: long compound words fit
 RANK_PAGE_ITEMS_MAX: Final = 50  # posts on one page: with their arithmetic about 15 KB

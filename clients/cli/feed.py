@@ -39,13 +39,16 @@ def feed(
     import trio
 
     from clients.cli.posting import HELP, VERBS
+    from clients.cli.ranking import HELP as RANKING_HELP
+    from clients.cli.ranking import VERBS as RANKING_VERBS
     from protocol.errors import ChappeError
 
     if verb == "help":
-        print(HELP.replace("[bold]", "").replace("[/]", ""))
+        print(f"{HELP}\n{RANKING_HELP}".replace("[bold]/", "").replace("[/]", ""))
         return 0
-    if verb not in VERBS:
-        print(f"chappe feed: `{verb}` is none of {', '.join(VERBS)}", file=sys.stderr)
+    known = (*VERBS, *RANKING_VERBS)
+    if verb not in known:
+        print(f"chappe feed: `{verb}` is none of {', '.join(known)}", file=sys.stderr)
         return EXIT_REFUSED
     with opened("feed", data, key_file, passphrase_file) as vault:
         try:
@@ -66,6 +69,7 @@ async def _run(url: str, vault: Vault, verb: str, words: list[str]) -> list[str]
     import trio
 
     from clients.cli.posting import Posting
+    from clients.cli.ranking import RankVerbs
     from clients.cli.room import Room
     from clients.client import open_client
     from clients.tasks import sole
@@ -75,7 +79,8 @@ async def _run(url: str, vault: Vault, verb: str, words: list[str]) -> list[str]
         async with open_client(url, vault) as client:
             with trio.fail_after(CONNECT_S):
                 await client.wait_connected()
-            lines = await Posting(Room(client)).verbs[verb](words)
+            posting = Posting(Room(client))
+            lines = await (posting.verbs | RankVerbs(Room(client), posting).verbs)[verb](words)
             with trio.move_on_after(5):
                 await client.settled()
     except BaseExceptionGroup as group:

@@ -15,6 +15,8 @@ from clients.cli.money import Money
 from clients.cli.news import News
 from clients.cli.posting import HELP as POSTING_HELP
 from clients.cli.posting import Posting
+from clients.cli.ranking import HELP as RANKING_HELP
+from clients.cli.ranking import RankVerbs
 from clients.cli.room import NotFound, Room, short
 from clients.client import Client
 from clients.devices.code import invite_text
@@ -37,6 +39,8 @@ HELP: Final = (
     + POSTING_HELP
     + "\n"
     + GAMES_HELP
+    + "\n"
+    + RANKING_HELP
 )
 
 
@@ -52,13 +56,12 @@ class Personal:
         self._room = room
         self._client: Client = room.client
         self._say = say
-        money = Money(room)
-        gaming = Gaming(room)
+        money, posting, gaming = Money(room), Posting(room), Gaming(room)
         self.news = News(room, money, gaming)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
-            **money.verbs, **Posting(room).verbs, **gaming.verbs,
+            **money.verbs, **posting.verbs, **RankVerbs(room, posting).verbs, **gaming.verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 

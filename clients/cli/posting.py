@@ -64,7 +64,7 @@ class Posting:
         except NotFound:
             return await self._client.find(name)
 
-    async def _entry(self, name: str) -> Entry:
+    async def entry(self, name: str) -> Entry:
         """A post by its last digits: of those shown, or of the newest. Raises ``NotFound``."""
         name = name.lstrip("#")
         if len(name) >= _DIGITS_MIN and not self._find(name):
@@ -115,11 +115,11 @@ class Posting:
         return [self.line(item) for item in self._page] or [nothing]
 
     async def _thread(self, words: list[str]) -> list[str]:
-        found = await self._feed.thread(await self._entry(words[0]))
+        found = await self._feed.thread(await self.entry(words[0]))
         return [self.line(item, depth) for depth, item in found] or ["that post was taken back"]
 
     async def _fetch(self, words: list[str]) -> list[str]:
-        entry = await self._entry(words[0])
+        entry = await self.entry(words[0])
         to = _path(" ".join(words[1:]) or ".")
         return [f"saved as {await self._client.download(as_media(file), to)}" for file in entry.media] or ["no files"]
 
@@ -136,38 +136,38 @@ class Posting:
         return await self._stored(await self._feed.post(text, tags=tags, media=media))
 
     async def _answer(self, words: list[str]) -> list[str]:
-        entry, (text, tags, media) = await self._entry(words[0]), _parts(words[1:])
+        entry, (text, tags, media) = await self.entry(words[0]), _parts(words[1:])
         return await self._stored(await self._feed.reply(entry, text or words[1], tags=tags, media=media))
 
     async def _quote(self, words: list[str]) -> list[str]:
-        entry, (text, tags, media) = await self._entry(words[0]), _parts(words[1:])
+        entry, (text, tags, media) = await self.entry(words[0]), _parts(words[1:])
         return await self._stored(await self._feed.quote(entry, text or words[1], tags=tags, media=media))
 
     async def _repost(self, words: list[str]) -> list[str]:
-        return await self._stored(await self._feed.repost(await self._entry(words[0])))
+        return await self._stored(await self._feed.repost(await self.entry(words[0])))
 
     async def _like(self, words: list[str]) -> list[str]:
-        return await self._stored(await self._feed.like(await self._entry(words[0])))
+        return await self._stored(await self._feed.like(await self.entry(words[0])))
 
     async def _unlike(self, words: list[str]) -> list[str]:
-        return await self._stored(await self._feed.like(await self._entry(words[0]), undo=True))
+        return await self._stored(await self._feed.like(await self.entry(words[0]), undo=True))
 
     async def _edit(self, words: list[str]) -> list[str]:
         text = " ".join(words[1:]) or words[1]
-        return await self._stored(await self._feed.edit(await self._entry(words[0]), text))
+        return await self._stored(await self._feed.edit(await self.entry(words[0]), text))
 
     async def _delete(self, words: list[str]) -> list[str]:
-        await self._feed.stored(await self._feed.delete(await self._entry(words[0])))
+        await self._feed.stored(await self._feed.delete(await self.entry(words[0])))
         return ["taken back; the relay has erased it"]
 
     async def _context(self, words: list[str]) -> list[str]:
-        entry = await self._entry(words[0])
+        entry = await self.entry(words[0])
         sources = [word for word in words[1:] if word.startswith(("https://", "http://"))]
         text = " ".join(word for word in words[1:] if word not in sources) or words[1]
         return await self._stored(await self._feed.note(entry, text, sources=sources))
 
     async def _rate(self, words: list[str]) -> list[str]:
-        entry, name = await self._entry(words[0]), words[1].lstrip("#")
+        entry, name = await self.entry(words[0]), words[1].lstrip("#")
         found = [note for note in await self._feed.notes(entry) if note.id.hex().endswith(name)]
         if len(found) != 1 or words[2] not in HELPFUL:
             raise NotFound(f"{len(found)} notes on it end with {name!r}; say no, somewhat or yes")

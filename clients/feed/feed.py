@@ -24,6 +24,7 @@ from clients.connection import Link
 from clients.engine import Engine
 from clients.feed.circle import Circle, Circles
 from clients.feed.entries import Entry, about_of, check_entry
+from clients.feed.ranked import Rank
 from clients.feed.reading import Reader
 from clients.feed.shown import Cursor, Gap, Item
 from clients.feed.timeline import Timeline
@@ -68,8 +69,10 @@ class Feed:
     def __init__(
         self, engine: Engine, wait_connected: Callable[[], Awaitable[Link]], files: Files,
         room: Callable[[], Awaitable[None]], group: Callable[[list[bytes], str], Awaitable[bytes]],
+        pair: Callable[[bytes], Awaitable[bytes]], find: Callable[[str], Awaitable[bytes]],
     ) -> None:  # fmt: skip
-        """``room`` waits for room in the outbox; ``group`` founds a conversation and says its topic."""
+        """``room`` waits for room in the outbox; ``group`` and ``pair`` found conversations and say their topics;
+        ``find`` knows handles."""
         self._engine = engine
         self._shelf = engine.shelf
         self._files = files
@@ -77,6 +80,7 @@ class Feed:
         self.reader = Reader(engine.directory, wait_connected)
         self.timelines = Timeline(engine, self.reader)
         self.circles = Circles(engine, group)
+        self.rank = Rank(engine, self.timelines, pair, find)
         self._fates: dict[bytes, Entry | FeedError] = {}
         self._told = trio.Event()
         self._founded = False

@@ -161,9 +161,12 @@ class RankingMaker:
         history = reader.history(learner.catalog)
         sources = self.candidates(reader, history)
         kept = self._filter(account, reader, list(sources), now_ms, settings, age_ms, seen_too)
-        scored = self.score(reader, np.array(kept, dtype=np.int64), now_ms, settings.slider)
         digest = account + now_ms.to_bytes(8, "big") + learner.events.to_bytes(8, "big")
         ranking = hashlib.sha256(digest).digest()[:ID_BYTES]
+        if not kept:
+            version, plain = self._weights.version, settings.chronological
+            return Page(ranking, 0, now_ms, version, settings.slider, (), None, account, plain)
+        scored = self.score(reader, np.array(kept, dtype=np.int64), now_ms, settings.slider)
         if settings.chronological:
             placed, explored = self._by_time(scored), {}
         else:
@@ -171,7 +174,8 @@ class RankingMaker:
             if bridged:
                 order = order[np.argsort(scored.lifts[order] <= 0, kind="stable")]
                 order = order[: max(places, int((scored.lifts > 0).sum()))]
-            explored = self._explore(ranking, scored, now_ms, places) if settings.explore else {}
+            reached = min(places, len(order))  # a place beyond the last post would lose what is tried out there
+            explored = self._explore(ranking, scored, now_ms, reached) if settings.explore else {}
             pool = order[: SLATE_POOL * places]
             extra = [row for row, _ in explored.values() if row not in set(pool.tolist())]
             rows = [*pool.tolist(), *extra]
@@ -222,7 +226,7 @@ class RankingMaker:
                 break
             draw = mix(int.from_bytes(ranking[:8], "little") ^ first)
             row = rows.pop(draw % len(rows))
-            place = first + (draw >> 32) % B.EXPLORE_EVERY
+            place = first + (draw >> 32) % min(B.EXPLORE_EVERY, places - first)
             chosen[place] = row, max(1, _MILLION // (len(rows) + 1))
         return chosen
 

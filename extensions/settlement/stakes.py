@@ -35,7 +35,7 @@ from protocol.messages import Body
 from protocol.messages import stake as S
 from protocol.messages.pay import State
 from protocol.packets import pot_of
-from protocol.payments import LEDGER_CODES, PayCode, PayError, open_authorization, operation_id
+from protocol.payments import LEDGER_CODES, PayCode, PayError, is_signed, open_authorization, operation_id
 from protocol.stakes import StakeTerms, check_stake, open_result, read_stake, stake_hash
 
 DUE: Final = b"e!"
@@ -117,7 +117,7 @@ def read(asked: Asked, body: Body) -> Deed | Refusal | None:
     found = authorized(asked, body.signed)
     if isinstance(found, Refusal):
         return found
-    return Staking(asked, found[0].id, Payment(asked, *found), body.terms, body.signed)
+    return Staking(asked, found[0].id, Payment(asked, *found, is_signed(found[1])), body.terms, body.signed)
 
 
 def _tell(entry: Entry, state: State, code: int = 0, re: bytes = b"", result: ops.Result | None = None) -> Answer:
@@ -193,7 +193,7 @@ class Staking(Deed):
         good, dropped = [], []
         for entry in entries:
             a, signed = open_authorization(entry.signed)
-            code = device_refusal(Payment(self.asked, a, signed), facts.devices.get(a.payer), facts.now_ms)
+            code = device_refusal(Payment(self.asked, a, signed, is_signed(signed)), facts.devices.get(a.payer), facts.now_ms)
             if facts.now_ms >= a.expires_ms:
                 code = code or PayCode.EXPIRED
             if code:

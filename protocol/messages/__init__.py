@@ -10,6 +10,7 @@ from protocol.messages import group as group
 from protocol.messages import key as key
 from protocol.messages import packet as packet
 from protocol.messages import pay as pay
+from protocol.messages import rank as rank
 from protocol.messages import rcpt as rcpt
 from protocol.messages import stake as stake
 from protocol.messages import sync as sync

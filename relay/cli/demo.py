@@ -81,6 +81,7 @@ async def _run(directory: Path, seed: int, away: int, json: bool, keep: bool) ->
 
 def _show(story: Story) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     figures = story.figures
@@ -111,8 +112,9 @@ def _show(story: Story) -> None:
     console.print(table)
     console.print()
     marks = {True: "[green]PASS[/]", False: "[red]FAIL[/]"}
-    for what, kept in figures.promises.items():
-        console.print(f"{marks[kept]}  money: {what}", soft_wrap=True)
+    for act, promises in figures.promises.items():
+        for what, kept in promises.items():
+            console.print(f"{marks[kept]}  {act}: {escape(what)}", soft_wrap=True)
     console.print()
     if figures.ok:
         console.print("[bold green]everything that is promised happened[/]")

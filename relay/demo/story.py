@@ -12,6 +12,7 @@ from typing import Any
 
 import trio
 
+from relay.demo.feeds import Feeds
 from relay.demo.judge import Verdict, files_with, judge, memory_holds, percentile
 from relay.demo.money import Money
 from relay.demo.processes import ANSWER_S, Bell, DemoFailed, Person, RelayProcess
@@ -42,8 +43,8 @@ class Figures:
     back_after_kill_ms: float = 0.0
     marker_in_files: list[str] = field(default_factory=list)
     marker_in_memory: bool | None = None
-    money: dict[str, Any] = field(default_factory=dict)
-    promises: dict[str, bool] = field(default_factory=dict)  # about money: what, and whether it happened
+    acts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by act (money, feeds, …): its figures
+    promises: dict[str, dict[str, bool]] = field(default_factory=dict)  # by act: what, and whether it happened
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
 
@@ -67,6 +68,7 @@ class Sizes:
     away: int = 500  # messages while somebody is away
     killing: int = 60  # messages each of four people while the relay is killed
     money: bool = True
+    feeds: bool = True
 
 
 class Story:
@@ -85,6 +87,7 @@ class Story:
         self._said: dict[str, dict[str, list[str]]] = {}  # topic -> sender -> message ids
         self.topic = ""
         self.money = Money(directory, self.people, "demo", tell, lambda: self.relay.url)
+        self.feeds = Feeds(directory, self.people, tell, lambda: self.relay.url)
 
     async def run(self, nursery: trio.Nursery) -> None:
         """All acts. A promise that was not kept becomes a line of ``figures.failures``."""
@@ -100,7 +103,12 @@ class Story:
                 await self.money.start()  # it is there by the time that the search is through
             await self._marker_search()
             if self.sizes.money:
-                await self._money(nursery)
+                await self.money.run(nursery, self.topic)
+                self._played("money", self.money.figures.as_json(), self.money.promises())
+            if self.sizes.feeds:
+                await self.feeds.start()
+                await self.feeds.run(nursery)
+                self._played("feeds", self.feeds.figures.as_json(), self.feeds.promises())
         except DemoFailed as error:
             self.figures.failures.append(str(error))
         self.figures.seconds = round(trio.current_time() - began, 1)
@@ -209,10 +217,9 @@ class Story:
         )
         self.figures.marker_in_memory = await trio.to_thread.run_sync(memory_holds, marker, self.relay.pid)
 
-    async def _money(self, nursery: trio.Nursery) -> None:
-        await self.money.run(nursery, self.topic)
-        self.figures.money, self.figures.promises = self.money.figures.as_json(), self.money.promises()
-        self.figures.failures += [f"not kept: {what}" for what, kept in self.figures.promises.items() if not kept]
+    def _played(self, name: str, figures: dict[str, Any], promises: dict[str, bool]) -> None:
+        self.figures.acts[name], self.figures.promises[name] = figures, promises
+        self.figures.failures += [f"{name}: not kept: {what}" for what, kept in promises.items() if not kept]
 
     # -- helpers -------------------------------------------------------------------------------------------------------
     async def _each(self, names: list[str], action: Callable[[Person], Any]) -> None:
@@ -251,6 +258,7 @@ class Story:
                 for person in self.people.values():
                     nursery.start_soon(person.stop)
                 nursery.start_soon(self.money.worker.stop)
+                nursery.start_soon(self.feeds.stop)
             await self.relay.stop()
 
     # -- judging -------------------------------------------------------------------------------------------------------

@@ -38,6 +38,6 @@ async def test_it_is_a_client_for_a_moment(tmp_path: Path, capsys: pytest.Captur
 
 def test_what_needs_no_relay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert module.feed("help") == 0
-    assert "/post TEXT" in capsys.readouterr().out
+    assert "post TEXT" in capsys.readouterr().out
     assert module.feed("dance") == 2
     assert "none of post, timeline" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from relay.demo.judge import Verdict
 from relay.demo.processes import DemoFailed
 from relay.demo.story import Figures, Sizes, Story
 
-SMALL = Sizes(pair=2, group=2, paced=5, away=20, killing=8, money=False)  # that has a test of its own
+SMALL = Sizes(pair=2, group=2, paced=5, away=20, killing=8, money=False, feeds=False)  # which have tests of their own
 
 
 async def test_a_small_demo_keeps_every_promise(tmp_path: Path) -> None:

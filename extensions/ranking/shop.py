@@ -1,0 +1,107 @@
+"""A ranker with its log: events are numbered, applied, and written in one transaction with what they came from.
+
+The log is the truth: whoever opens the worker's database reads it from the start, and has the same ranker. Memory runs
+ahead of the disk by what is being written; nothing that was computed from it leaves before the write is durable, and a
+write that fails makes the process read the log anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from extensions.ranking import events as E
+from extensions.ranking.ranker import Ranker
+
+Write = Callable[[sqlite3.Connection], object]
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS rank_log (n INTEGER PRIMARY KEY, event BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS rank_snapshot (n INTEGER PRIMARY KEY CHECK (n = 1), number INTEGER NOT NULL, data BLOB);
+CREATE TABLE IF NOT EXISTS rank_places (
+    entry BLOB PRIMARY KEY, account BLOB NOT NULL, place INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rank_shards (shard INTEGER PRIMARY KEY, generation INTEGER NOT NULL, place INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS rank_readers (account BLOB PRIMARY KEY) WITHOUT ROWID
+"""
+_READ: Final = 10_000  # events of one read of the log
+SNAPSHOT_EVERY: Final = 20_000  # events: a restart learns at most so many again, some seconds' worth
+
+
+class Shop:
+    """One process's ranker. ``query`` reads the worker's own tables."""
+
+    def __init__(self, query: Callable[..., Sequence[tuple[Any, ...]]], make: Callable[[], Ranker] = Ranker) -> None:
+        self._query = query
+        self._make = make
+        self.load()
+
+    def load(self) -> None:
+        """Read everything from the tables."""
+        self.stale = False  # set where memory is ahead of what can be written: `load` before anything else
+        self.ranker, self.number = self._make(), 0
+        for number, data in self._query("SELECT number, data FROM rank_snapshot"):
+            try:
+                self.ranker, self.number = Ranker.restore(data), number
+            except ValueError:
+                continue  # of another version: the log has everything
+        self.saved = self.number
+        while True:
+            rows = self._query("SELECT n, event FROM rank_log WHERE n > ? ORDER BY n LIMIT ?", (self.number, _READ))
+            for number, event in rows:
+                self.ranker.apply(E.from_bytes(event))
+                self.number = number
+            if not rows:
+                break
+        self.places = {key: (account, place) for key, account, place in self._query("SELECT * FROM rank_places")}
+        self.shards = {shard: (g, place) for shard, g, place in self._query("SELECT * FROM rank_shards")}
+        self.readers = {account for (account,) in self._query("SELECT account FROM rank_readers")}
+
+    def apply(self, events: Iterable[E.AnyEvent]) -> list[Write]:
+        """Learn from events; what to write with the same transaction."""
+        applied = list(events)
+        for event in applied:
+            self.ranker.apply(event)
+        return self.note(applied)
+
+    def note(self, events: Iterable[E.AnyEvent]) -> list[Write]:
+        """Number events that the ranker has applied itself; what to write."""
+        rows = []
+        for event in events:
+            self.number += 1
+            rows.append((self.number, E.to_bytes(event)))
+        if not rows:
+            return []
+        return [lambda db: db.executemany("INSERT OR REPLACE INTO rank_log VALUES (?, ?)", rows)]
+
+    def snapshot(self) -> list[Write]:
+        """A snapshot, if it is worth one: what a restart begins with. Only when everything applied was noted."""
+        if self.number - self.saved < SNAPSHOT_EVERY:
+            return []
+        self.saved = self.number
+        row = (self.number, self.ranker.snapshot())
+        return [lambda db: db.execute("INSERT OR REPLACE INTO rank_snapshot VALUES (1, ?, ?)", row)]
+
+    def placed(self, found: dict[bytes, tuple[bytes, int]], gone: Iterable[bytes]) -> list[Write]:
+        """Note where entries lie (key → author, offset), and which are gone."""
+        self.places |= found
+        lost = list(gone)
+        for key in lost:
+            self.places.pop(key, None)
+        rows = [(key, account, place) for key, (account, place) in found.items()]
+        return [
+            lambda db: db.executemany("INSERT OR REPLACE INTO rank_places VALUES (?, ?, ?)", rows),
+            lambda db: db.executemany("DELETE FROM rank_places WHERE entry = ?", [(key,) for key in lost]),
+        ]
+
+    def passed(self, shard: int, generation: int, place: int) -> list[Write]:
+        """Note how far a shard log was read."""
+        self.shards[shard] = (generation, place)
+        row = (shard, generation, place)
+        return [lambda db: db.execute("INSERT OR REPLACE INTO rank_shards VALUES (?, ?, ?)", row)]
+
+    def consented(self, account: bytes, *, undo: bool) -> list[Write]:
+        """Note that a reader has opted in or out."""
+        (self.readers.discard if undo else self.readers.add)(account)
+        sql = "DELETE FROM rank_readers WHERE account = ?" if undo else "INSERT OR IGNORE INTO rank_readers VALUES (?)"
+        return [lambda db: db.execute(sql, (account,))]

@@ -1,0 +1,176 @@
+"""The ranking worker: reads what is public from the shard logs, and what readers tell it in their own conversations.
+
+    chappe up --with ranking
+
+One process has the ranker (``single``), others stand by. What was read of a shard log and what it meant are written in
+one transaction, and so are a reader's message and its answer: see ``shop``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import trio
+
+from clients.connection import Link
+from clients.feed.entries import Entry
+from clients.feed.reading import Reader
+from extensions.errors import WorkerError
+from extensions.host import Process
+from extensions.jobs import Batch
+from extensions.ranking import events as E
+from extensions.ranking.answers import Answers
+from extensions.ranking.public import events_of
+from extensions.ranking.shop import TABLES, Shop, Write
+from extensions.worker import Worker
+from protocol.codec import decode_struct
+from protocol.errors import RemoteProtocolError
+from protocol.feeds import Pointer
+from protocol.identity import SigningKey
+from protocol.ids import feed_topic, shard_topic
+from protocol.limits import FEED_GET_MAX, FEED_SHARDS
+from protocol.messages import feed as F
+from protocol.requests import FeedEntry
+
+NAME: Final = "ranking"
+POLL_S: Final = 0.25  # how often the heads of the shard logs are asked for: one small question
+TICK_MS: Final = 60_000  # between fits of what bridges, which take a part of a second
+JUDGED_MS: Final = 2_000  # where notes or ratings have come meanwhile
+_SHARDS: Final = tuple(shard_topic(number) for number in range(FEED_SHARDS))
+
+
+class Ranking:
+    """What one process has in memory: the shop, once its tables are read."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._answers: dict[object, Answers] = {}
+        self._opened = trio.Event()
+        self.shop: Shop | None = None
+        self._busy = False  # a batch is applied and not written yet: no snapshot may hold it
+        self._ticked_ms = 0
+        self._judged = False  # notes or ratings came since the last tick
+
+    # -- readers -------------------------------------------------------------------------------------------------------
+    async def take(self, batch: Batch) -> None:
+        """The taker: deal with readers' messages, each with what it writes and what is answered, as one."""
+        while batch.engine not in self._answers:
+            await self._opened.wait()
+        answers, shop = self._answers[batch.engine], self.shop
+        assert shop is not None
+        if shop.stale:
+            await trio.to_thread.run_sync(shop.load)
+        self._busy = True
+        try:
+            for job in batch.jobs:
+                outcome = answers.answer(job.account, job.item.ts, job.body)
+                for write in outcome.writes:
+                    batch.write(write)
+                for body in outcome.says:
+                    batch.reply(job, body)
+            await batch.commit()
+        finally:
+            self._busy = False
+            shop.stale = not batch.is_committed  # then memory is ahead of the tables: they are read anew first
+
+    # -- what is public ------------------------------------------------------------------------------------------------
+    async def run(self, process: Process) -> None:
+        """The companion: read the tables, then the shard logs for ever."""
+        shelf = process.engine.shelf
+        if shelf.identity.root_seed is None:
+            raise WorkerError("this worker's database does not hold its root key, with which it signs pages")
+        shop = self.shop = await trio.to_thread.run_sync(Shop, shelf.vault.query)
+        key = SigningKey(shelf.identity.root_seed)
+        self._answers[process.engine] = Answers(shop, key, shelf.clock_ms)
+        self._opened.set()
+        self._opened = trio.Event()
+        reader = Reader(process.engine.directory, _linked(process))
+        try:
+            while True:
+                await self._round(process, shop, reader)
+                await self._tick(process, shop)
+                await trio.sleep(POLL_S)
+        finally:
+            self._answers.pop(process.engine, None)
+            self.shop = None
+
+    async def _round(self, process: Process, shop: Shop, reader: Reader) -> None:
+        heads = await reader.heads(_SHARDS)
+        for shard, head in enumerate(heads):
+            generation, place = shop.shards.get(shard, (head.generation, 0))
+            if generation != head.generation:
+                place = min(place, head.head)  # restored from a backup: go on where it is now, learn nothing twice
+            while not head.code and place < head.head:
+                page = await reader.page(_SHARDS[shard], place, FEED_GET_MAX)
+                entries = await _entries(reader, page.entries)
+                await _write(process, learned(shop, entries) + shop.passed(shard, page.generation, page.next))
+                self._judged = self._judged or any(isinstance(entry.body, F.Note | F.Rating) for entry in entries)
+                if page.next <= place:
+                    break
+                place = page.next
+
+    async def _tick(self, process: Process, shop: Shop) -> None:
+        """What is done now and then: bridging is fitted anew, and a snapshot is taken."""
+        now_ms = process.engine.shelf.clock_ms()
+        if self._busy or shop.stale or now_ms - self._ticked_ms < (JUDGED_MS if self._judged else TICK_MS):
+            return
+        self._ticked_ms, self._judged = now_ms, False
+        await _write(process, shop.apply([E.Tick(now_ms)]) + shop.snapshot())
+
+
+async def _write(process: Process, writes: list[Write]) -> None:
+    effects = process.effects()
+    effects.writes += writes
+    effects.commit(())
+    await process.engine.shelf.journal.flushed()
+
+
+async def _entries(reader: Reader, pointers: Sequence[FeedEntry]) -> list[Entry]:
+    """What pointers point to, as far as it is there and is what it says, in their order."""
+    places = []
+    for pointer in pointers:
+        try:
+            places.append((feed_topic(pointer.account), decode_struct(pointer.body, Pointer).offset))
+        except RemoteProtocolError:
+            continue
+    raws = [raw for raw in await reader.raw(places) if raw is not None] if places else []
+    return [entry for entry in await reader.checked(raws) if entry is not None]
+
+
+def learned(shop: Shop, entries: Sequence[Entry]) -> list[Write]:
+    """Learn from public entries; what to write."""
+    events = [event for entry in entries for event in events_of(entry)]
+    posts = {event.id for event in events if isinstance(event, E.Post | E.Note)}
+    places = {entry.key: (entry.account, entry.offset) for entry in entries if entry.key in posts}
+    gone = [event.post for event in events if isinstance(event, E.Deleted)]
+    return shop.apply(events) + shop.placed(places, gone)
+
+
+def _linked(process: Process) -> Callable[[], Awaitable[Link]]:
+    async def wait_connected() -> Link:
+        while process.engine.link is None:
+            await process.keeper.link_changed.wait()
+        return process.engine.link
+
+    return wait_connected
+
+
+def make_worker() -> Worker:
+    """The worker, with nothing in memory yet."""
+    made = Worker(
+        NAME,
+        consumes=("rank.consent", "rank.signal", "rank.request", "rank.whynot", "rank.forget", "rank.export"),
+        produces=("rank.page", "rank.brief", "rank.because", "rank.known", "rank.refused"),
+        keeps="what is public, and of readers who opted in what they did with which post, until they say forget",
+        trust="that it learns only from what it was told; every page shows the sum of each score, signed",
+        tables=TABLES,
+        single=True,
+    )
+    ranking = Ranking(made)
+    made.taker(ranking.take)
+    made.beside(ranking.run)
+    return made
+
+
+worker = make_worker()

@@ -1,0 +1,139 @@
+"""``rank.*``: a reader's conversation with a ranker: consent, signals, pages, and what one has a right to ask.
+
+Nothing is learned of a reader before ``rank.consent``. Times of signals are the relay's, never the reader's. There are
+no floats: a signal's value is in milliseconds (dwell) or permille.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from protocol import limits as L
+from protocol.frames import Key, UInt
+from protocol.messages.registry import Body, register
+
+Keys = Annotated[tuple[Key, ...], Meta(max_length=L.RANK_HIDDEN_MAX)]
+Ranking = Annotated[bytes, Meta(max_length=L.KEY_BYTES)]
+Permille = Annotated[int, Meta(ge=0, le=1000)]
+Said = Annotated[str, Meta(max_length=L.RANK_TEXT_CHARS_MAX)]
+RankWord = Annotated[str, Meta(min_length=1, max_length=L.SYNC_NAME_CHARS_MAX)]
+
+
+class SignalKind(IntEnum):
+    """What a reader did with a post."""
+
+    VIEW = 1
+    DWELL = 2
+    FINISH = 3
+    OPEN = 4
+    LIKE = 5
+    REPLY = 6
+    SHARE = 7
+    HIDE = 8
+    LESS = 9
+    REPORT = 10
+
+
+class SignalItem(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that a reader did: with the post of a key, ``context`` and ``position`` as the page had them."""
+
+    post: Key
+    kind: Annotated[int, Meta(ge=1, le=10)]  # of SignalKind
+    value: Annotated[int, Meta(ge=0, le=L.RANK_DWELL_MS_MAX)] = 0  # dwell: ms; like: permille
+    context: Ranking = b""  # ranking id of the page; empty: not from a page
+    position: UInt = 0  # there, from 1; 0: not from a page
+
+
+@register("rank.consent")
+class Consent(Body, frozen=True):
+    """From now on the ranker may learn of this reader, or (``undo``) not any more. ``follows``: whom it follows."""
+
+    undo: bool = False
+    follows: Annotated[tuple[Key, ...], Meta(max_length=1000)] = ()
+
+
+@register("rank.signal")
+class Signals(Body, frozen=True):
+    """What a reader did, several things at once."""
+
+    items: Annotated[tuple[SignalItem, ...], Meta(max_length=L.RANK_SIGNALS_MAX)]
+
+
+@register("rank.request")
+class Request(Body, frozen=True):
+    """A page, please. ``ranking`` and ``place``: go on there; else a new ranking."""
+
+    count: Annotated[int, Meta(ge=1, le=L.RANK_PAGE_ITEMS_MAX)]
+    bridging: Permille
+    fresh: Permille = 0
+    ranking: Ranking = b""
+    place: UInt = 0
+    hidden: Keys = ()  # authors who are blocked or muted
+    words: Annotated[tuple[RankWord, ...], Meta(max_length=L.RANK_HIDDEN_MAX)] = ()
+    plain: bool = False  # no exploration
+    briefing: bool = False  # the page of the day, at most seven posts
+
+
+@register("rank.page")
+class Page(Body, frozen=True):
+    """A signed page (``protocol.scoring.page``), and where its posts and their notes lie in their authors' feeds."""
+
+    signed: Annotated[bytes, Meta(max_length=L.RANK_PAGE_BYTES_MAX)]
+    offsets: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)]
+    notes: Annotated[tuple[tuple[Key, UInt] | None, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)] = ()
+
+
+@register("rank.brief")
+class Brief(Body, frozen=True):
+    """A signed briefing, and where its posts and their notes lie."""
+
+    signed: Annotated[bytes, Meta(max_length=L.RANK_PAGE_BYTES_MAX)]
+    offsets: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)]
+    notes: Annotated[tuple[tuple[Key, UInt] | None, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)] = ()
+
+
+@register("rank.whynot")
+class WhyNot(Body, frozen=True):
+    """Why is this post not on my pages?"""
+
+    post: Key
+    bridging: Permille
+    fresh: Permille = 0
+    hidden: Keys = ()
+    words: Annotated[tuple[RankWord, ...], Meta(max_length=L.RANK_HIDDEN_MAX)] = ()
+
+
+@register("rank.because")
+class Because(Body, frozen=True):
+    """An answer in words."""
+
+    text: Said
+
+
+@register("rank.forget")
+class Forget(Body, frozen=True):
+    """Forget all that was learned of me, and say so. Consent stays."""
+
+
+@register("rank.export")
+class Export(Body, frozen=True):
+    """What is known of me?"""
+
+
+@register("rank.known")
+class Known(Body, frozen=True):
+    """All of it, as JSON; ``cut``: there was more than fits."""
+
+    data: Annotated[bytes, Meta(max_length=L.RANK_EXPORT_BYTES_MAX)]
+    cut: bool = False
+
+
+@register("rank.refused")
+class Refused(Body, frozen=True):
+    """It was not done; the text says why and what to do."""
+
+    text: Said

@@ -1,0 +1,135 @@
+"""A reader's side of ranking: what is believed of a page, and what goes to the ranker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from clients.client import Client
+from clients.events import Received
+from clients.feed import ranked
+from clients.feed.ranked import RankError
+from extensions.ranking import worker
+from protocol.ids import tagged_hash
+from protocol.messages import compose
+from protocol.messages import rank as K
+from protocol.messages.rank import SignalKind
+from protocol.scoring.page import open_page, sign_page
+from tests.support.feeds import said
+from tests.support.ranking import open_ranking
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "POLL_S", 0.01)
+
+
+async def test_what_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_ranking(tmp_path) as town:
+        ann = (await town.stage.person("ann")).client
+        posts = [await said(ann, text) for text in ("one", "two")]
+        bob = await town.reader("bob", ann)
+        await town.knows(*posts)
+        asked: list[K.Page] = []
+
+        async def ask(body: object, wanted: object) -> Any:
+            return asked.pop()
+
+        good = await _answer(bob)
+        rank, account = bob.feed.rank, town.running.process.engine.shelf.account
+        key = next(iter(town.ranking._answers.values()))._key
+        page = open_page(good.signed, account)
+        monkeypatch.setattr(rank, "_ask", ask)
+        item = page.items[0]
+        forged = {
+            "cannot be believed": [
+                sign_page(page, type(key)(tagged_hash("x", ()))),
+                sign_page(structs.replace(page, items=(structs.replace(item, score=item.score + 1),)), key),
+                b"\xc1",
+            ],
+            "somebody else": [sign_page(structs.replace(page, reader=ann.account), key)],
+        }
+        for why, signed in forged.items():
+            for data in signed:
+                asked.append(structs.replace(good, signed=data, offsets=good.offsets[: len(page.items)]))
+                with pytest.raises(RankError, match=why):
+                    await rank.page(explore=False)
+        asked.append(structs.replace(good, offsets=()))
+        with pytest.raises(RankError, match="does not say"):
+            await rank.page(explore=False)
+        asked.append(structs.replace(good, offsets=tuple(9 for _ in good.offsets)))
+        assert (await rank.page(explore=False)).left_out == len(page.items)  # nothing is there
+        asked.append(structs.replace(good, offsets=good.offsets[::-1]))
+        assert (await rank.page(explore=False)).left_out == 2  # something else is
+        await bob.feed.hide_word("one")
+        asked.append(good)
+        assert [shown.item.text for shown in (await rank.page(explore=False)).items] == ["two"]
+
+
+async def _answer(client: Client) -> K.Page:
+    """A page as the ranker sends it."""
+    return await client.feed.rank._ask(K.Request(count=5, bridging=500, plain=True), K.Page)
+
+
+async def test_signals_go_with_the_next_message(tmp_path: Path) -> None:
+    async with open_ranking(tmp_path) as town:
+        ann = (await town.stage.person("ann")).client
+        post = await said(ann, "one")
+        bob = await town.reader("bob", ann)
+        await town.knows(post)
+        rank = bob.feed.rank
+        page = await rank.page(explore=False)
+        rank.note(post, SignalKind.OPEN)
+        await rank.page(explore=False)
+        assert town.signals() == ["open"]
+        await rank.shown(page.items)
+        await rank.more(page.items[0])
+        await rank.hide(page.items[0])
+        await rank.page(explore=False)  # after all of those
+        assert town.signals() == ["open", "view", "like", "hide"]
+        for _ in range(ranked.WAITING_MAX + 5):
+            rank.note(post, SignalKind.VIEW)
+        assert len(rank._signals) == ranked.WAITING_MAX
+        ann.feed.rank.note(post, SignalKind.VIEW)  # who has not opted in tells nothing
+        assert ann.feed.rank._signals == []
+        await ann.feed.rank.flush()
+
+
+async def test_a_ranker_that_refuses_or_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_ranking(tmp_path) as town:
+        bob = await town.reader("bob")
+        rank = bob.feed.rank
+        with pytest.raises(RankError, match="something else"):
+            await rank._ask(K.Export(), K.Page)
+        await bob.block(b"x" * 32)
+        town.shop.readers.clear()
+        with pytest.raises(RankError, match="not opted in"):
+            await rank.page(explore=False)
+        home = rank.home
+        assert home is not None
+        for content in (b"rank.", compose(K.Because(text="x"))):
+            event = Received(topic=b"t", offset=1, id=b"i", account=home.account, device=b"d", ts=1, content=content)
+            rank._heard(event)
+        await town.running.crash()
+        monkeypatch.setattr(ranked, "ANSWER_S", 0.01)
+        with pytest.raises(RankError, match="does not answer"):
+            await rank.export()
+
+
+async def test_pages_go_on_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_ranking(tmp_path) as town:
+        posts = []
+        for name in ("ann", "cem", "dan"):
+            author = (await town.stage.person(name)).client
+            posts += [await said(author, f"{name} {n}", f"{name}{n}") for n in range(2)]
+        bob = await town.reader("bob")
+        await town.knows(*posts)
+        first = await bob.feed.rank.page(3, explore=False)
+        second = await bob.feed.rank.page(3, below=first)
+        assert [item.place for item in (*first.items, *second.items)] == [1, 2, 3, 4, 5, 6]
+        assert {item.item.entry.key for item in (*first.items, *second.items)} == {post.key for post in posts}
+        with pytest.raises(RankError, match="whole ranking"):
+            await bob.feed.rank.page(3, below=second)

@@ -1,0 +1,61 @@
+"""A ranker and its log: what was written is what comes back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from extensions.ranking import events as E
+from extensions.ranking import shop as module
+from extensions.ranking.shop import TABLES, Shop, Write
+
+ANN, BOB, POST = b"a" * 32, b"b" * 32, b"p" * 32
+
+
+class Database:
+    """A worker's own tables."""
+
+    def __init__(self) -> None:
+        self.db = sqlite3.connect(":memory:")
+        self.db.executescript(TABLES)
+
+    def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        return self.db.execute(sql, values).fetchall()
+
+    def write(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            write(self.db)
+
+
+def test_what_is_written_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ", 2)
+    database = Database()
+    shop = Shop(database.query)
+    events: list[E.AnyEvent] = [
+        E.Post(POST, ANN, 1_000, ("sea",)), E.Follow(BOB, ANN, 1_001), E.Signal(BOB, POST, "view", 1.0, 1_002)
+    ]  # fmt: skip
+    database.write(shop.apply(events))
+    assert shop.apply([]) == []
+    database.write(shop.placed({POST: (ANN, 7), ANN: (ANN, 8)}, []))
+    database.write(shop.placed({}, [ANN, BOB]))
+    database.write(shop.passed(3, 1, 40))
+    database.write(shop.passed(3, 1, 41))
+    database.write(shop.consented(BOB, undo=False))
+    database.write(shop.consented(ANN, undo=False))
+    database.write(shop.consented(ANN, undo=True))
+    again = Shop(database.query)
+    assert (again.number, again.places, again.shards, again.readers) == (3, {POST: (ANN, 7)}, {3: (1, 41)}, {BOB})
+    assert again.ranker.statistics() == shop.ranker.statistics()
+    assert again.ranker.export(BOB) == shop.ranker.export(BOB)
+
+
+def test_what_was_not_written_is_forgotten() -> None:
+    database = Database()
+    shop = Shop(database.query)
+    shop.apply([E.Post(POST, ANN, 1_000)])  # and the write fails
+    shop.stale = True
+    shop.load()
+    assert (shop.number, shop.stale, shop.ranker.statistics().posts) == (0, False, 0)

@@ -1,0 +1,70 @@
+"""The ranker as a worker: it reads what is public, answers readers, and comes back as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clients.feed.ranked import RankError
+from extensions.ranking import worker as module
+from protocol.messages.rank import SignalKind
+from tests.support.feeds import said
+from tests.support.ranking import open_ranking, start
+from tests.support.workers import until
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.01)
+
+
+async def test_a_reader_and_the_ranker(tmp_path: Path) -> None:
+    async with open_ranking(tmp_path) as town:
+        ann, cem = [(await town.stage.person(name)).client for name in ("ann", "cem")]
+        sea, hill = await said(ann, "the sea", "sea"), await said(cem, "a hill", "hill")
+        bob = await town.reader("bob", ann)
+        await town.knows(sea, hill)
+        page = await bob.feed.rank.page(explore=False)
+        assert {item.item.text for item in page.items} == {"the sea", "a hill"}
+        assert page.left_out == 0
+        first = page.items[0]
+        assert first.why[0].startswith(f"{first.placed.score} points, from ")
+        await bob.feed.rank.shown(page.items)
+        await bob.feed.rank.less(first)
+        following = await bob.feed.rank.page(explore=False)
+        assert first.item.entry.key not in {item.placed.post for item in following.items}
+        assert await bob.feed.rank.why_not(first.item.entry)
+        known = json.loads(await bob.feed.rank.export())
+        assert known
+        assert "forgotten" in await bob.feed.rank.forget()
+        briefing = await bob.feed.rank.briefing()
+        assert len(briefing.items) <= 7
+        assert "forgotten" in await bob.feed.rank.opt_out()
+        with pytest.raises(RankError, match="chronological"):
+            await bob.feed.rank.page(explore=False)
+
+
+async def test_a_restart_goes_on_from_the_log(tmp_path: Path) -> None:
+    async with open_ranking(tmp_path) as town:
+        ann = (await town.stage.person("ann")).client
+        post = await said(ann, "the sea", "sea")
+        bob = await town.reader("bob", ann)
+        await town.knows(post)
+        page = await bob.feed.rank.page(explore=False)
+        bob.feed.rank.note(page.items[0], SignalKind.DWELL, 4000)
+        await bob.feed.rank.flush()
+        await bob.feed.rank.page(explore=False)  # what was said before it is learned
+        number, places, shards = town.shop.number, dict(town.shop.places), dict(town.shop.shards)
+        before = town.shop.ranker.statistics()
+        await town.running.crash()
+        again = await start(town.stage)
+        assert (again.shop.places, again.shop.shards) == (places, shards)
+        assert again.shop.number >= number  # it may have ticked again
+        assert again.shop.ranker.statistics().posts == before.posts
+        assert bob.account in again.shop.readers
+        other = await said(ann, "the tide")
+        await again.knows(other)
+        await ann.feed.stored(await ann.feed.delete(other))
+        await until(lambda: other.key not in again.shop.places, "the end of it")

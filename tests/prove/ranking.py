@@ -1,0 +1,36 @@
+"""``make prove-ranking``: what is promised about feeds and about the ranker."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from functools import partial
+
+import trio
+
+from tests.support import feeds_proof as F
+from tests.support.proof import Proof
+
+
+async def run(seed: int, only: str) -> int:
+    """Every promise that exists by now; the exit code."""
+    proof = Proof("ranking", seed, only)
+    await proof.show("C7 a feed by time, ranked on request", partial(F.c7_feed, seed))
+    await proof.show("a week away", partial(F.a_week_away, seed))
+    await proof.show("bad input into feeds and signals", partial(F.bad_input, seed))
+    await proof.show("the ranker is killed", partial(F.restart, seed))
+    return proof.conclude()
+
+
+def main() -> int:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(prog="make prove-ranking", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
+    parser.add_argument("--only", default="", help="run only the lines whose name holds this")
+    arguments = parser.parse_args()
+    return trio.run(run, arguments.seed, arguments.only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
