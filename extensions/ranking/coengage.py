@@ -20,13 +20,14 @@ from extensions.ranking.catalog import Slots
 
 Floats = NDArray[np.float64]
 _FIRST: Final = 1024
+RECENT: Final = 50  # posts of a history that count: what is further back has a weight below 1 in 10,000
 LEARN_DECAY: Final = 0.9  # weight of a post one place further back in a reader's history, when learning
 SCORE_HALF: Final = 3.0  # places back in the history that halve its weight when scoring
 SHRINK: Final = 10.0  # engagements that a post is taken to have had
 POPULARITY_POWER: Final = 0.5  # cosine: the square root of both popularities; the reader's side is the same for all
 HALF_EVENTS: Final = 2000  # engagements of a post after which its old weights count half
-_LEARN: Final[Floats] = np.power(LEARN_DECAY, np.arange(B.HISTORY, dtype=np.float64))
-_SCORE: Final[Floats] = np.power(0.5, np.arange(B.HISTORY, dtype=np.float64) / SCORE_HALF)
+_LEARN: Final[Floats] = np.power(LEARN_DECAY, np.arange(RECENT, dtype=np.float64))
+_SCORE: Final[Floats] = np.power(0.5, np.arange(RECENT, dtype=np.float64) / SCORE_HALF)
 _FADE: Final = 0.5 ** (1 / HALF_EVENTS)
 
 
@@ -58,6 +59,7 @@ class CoEngagement:
 
     def score(self, history: Slots, slots: Slots) -> Floats:
         """How much company each of ``slots`` keeps with a history (the most recent post first)."""
+        history = history[:RECENT]
         if not len(history):
             return np.zeros(len(slots))
         rows = self.others[history]
@@ -72,6 +74,7 @@ class CoEngagement:
     def learn(self, history: Slots, slot: int, strength: float) -> None:
         """A reader with this history engaged with ``slot``."""
         self.degree[slot] += strength
+        history = history[:RECENT]
         if not len(history):
             return
         gains: Floats = _LEARN[: len(history)] * strength

@@ -168,15 +168,14 @@ class RankingMaker:
             placed, explored = self._by_time(scored), {}
         else:
             order = np.lexsort((scored.slots, -scored.base))
-            if bridged:
-                order = order[np.argsort(scored.lifts[order] <= 0, kind="stable")]
-                order = order[: max(places, int((scored.lifts > 0).sum()))]
             explored = self._explore(ranking, scored, now_ms, places) if settings.explore else {}
-            pool = order[: SLATE_POOL * places]
-            extra = [row for row, _ in explored.values() if row not in set(pool.tolist())]
-            rows = [*pool.tolist(), *extra]
+            first = {place: row for place, (row, _) in explored.items()}
+            if bridged:
+                first = dict(enumerate(order[scored.lifts[order] > 0][:places].tolist()))
+            pool = order[: SLATE_POOL * places].tolist()
+            rows = list(dict.fromkeys((*pool, *first.values())))
             back = {row: number for number, row in enumerate(rows)}
-            forced = {place: back[row] for place, (row, _) in explored.items()}
+            forced = {place: back[row] for place, row in first.items()}
             chosen = select([self._candidate(scored, row) for row in rows], self._weights, places, forced)
             placed = [Placed(rows[one.index], one.author_points, one.diversity_points) for one in chosen]
         chances = dict(explored.values())
