@@ -18,25 +18,24 @@ from extensions.ranking.coengage import CoEngagement
 from extensions.ranking.embedding import Embedding
 from extensions.ranking.readers import Reader
 from protocol.scoring.hashing import STEP, mix
+from protocol.scoring.local import COMPANY_FLOOR, LEVELS, level
 
 Floats = NDArray[np.float64]
 POPULAR_HALF: Final = 3000
 HOT_HALF: Final = 300
 SCORES: Final = ("popular", "hot", "company", "place")
-LEVELS: Final = 5  # of what is known of a reader: 0, 1–2, 3–6, 7–14, more engagements
 NEGATIVES: Final = 1024  # other posts in one lesson; where there are no more than this, all of them
 BLEND_SAMPLE: Final = 256  # of them that teach the blend: it has twenty numbers
 RATE: Final = 0.05
 _CALM: Final = 0.01
 _START: Final = (0.3, 0.0, 0.5, 0.5)
-_COMPANY_FLOOR: Final = 0.05  # added before the logarithm: no company is no proof
 _RESCALE: Final = 1e100
 _FIRST: Final = 1024
 
 
 def level_of(reader: Reader) -> int:
     """How well a reader is known."""
-    return min(LEVELS - 1, int(np.log2(reader.engaged + 1) / 1.5))
+    return level(reader.engaged)
 
 
 class Affinity:
@@ -74,13 +73,14 @@ class Affinity:
         """The scores of some posts for a history, shape (4, posts)."""
         rows = np.empty((len(SCORES), len(slots)))
         rows[:2] = np.log1p(self.counts[:, slots] / self.unit[:, None])
-        rows[2] = np.log(self.company.score(history, slots) + _COMPANY_FLOOR)
+        rows[2] = np.log(self.company.score(history, slots) + COMPANY_FLOOR)
         rows[3] = self.place.score(history, slots)
         return rows
 
     def odds(self, reader: Reader, history: Slots, slots: Slots) -> Floats:
         """Log-odds, up to a constant of the reader's."""
-        blended: Floats = self.blend[level_of(reader)] @ self.scores(history, slots)
+        blend, scores = self.blend[level_of(reader)], self.scores(history, slots)
+        blended: Floats = blend[0] * scores[0] + blend[1] * scores[1] + blend[2] * scores[2] + blend[3] * scores[3]
         return blended
 
     def others(self, catalog: Catalog, slot: int, history: Slots) -> Slots:
@@ -100,17 +100,17 @@ class Affinity:
     def learn(self, reader: Reader, history: Slots, slots: Slots, strength: float) -> None:
         """A reader engaged with the first of ``slots`` and not with the others."""
         self.lessons += 1
-        level = level_of(reader)
+        known = level_of(reader)
         step = 1 + (len(slots) - 1) // BLEND_SAMPLE
         few = np.concatenate((slots[:1], slots[1 + self.lessons % step :: step]))
         scores = self.scores(history, few)
-        odds = self.blend[level] @ scores
+        odds = self.blend[known] @ scores
         odds -= odds.max()
         chances = np.exp(odds)
         chances /= chances.sum()
         slope = (scores[:, 0] - scores @ chances) * strength
-        self.squares[level] += slope * slope
-        self.blend[level] += RATE * slope / np.sqrt(self.squares[level])
+        self.squares[known] += slope * slope
+        self.blend[known] += RATE * slope / np.sqrt(self.squares[known])
         slot = int(slots[0])
         self.place.learn(history, slots, strength)
         self.company.learn(history, slot, strength)

@@ -37,6 +37,7 @@ from extensions.ranking.judgements import Judgements, Rules
 from extensions.ranking.readers import ENGAGED, VIEWED, Reader, Readers
 from protocol import limits as L
 from protocol.scoring.hashing import name
+from protocol.scoring.local import AFFINITY_MAX, AFFINITY_SCALE
 from protocol.scoring.weights import ACTIONS
 
 Outcome = Literal["learned", "ignored", "refused"]
@@ -290,7 +291,7 @@ class Learner:
 
     def normal(self, odds: Floats) -> Floats:
         """Affinities in the scale that the heads learn with: clipped, so that nothing infinite ever gets there."""
-        scaled: Floats = np.clip(np.nan_to_num(odds) / 2.0, -6.0, 6.0)
+        scaled: Floats = np.clip(np.nan_to_num(odds) / AFFINITY_SCALE, -AFFINITY_MAX, AFFINITY_MAX)
         return scaled
 
     def _wants_less(self, reader: Reader, slot: int) -> None:
@@ -347,6 +348,10 @@ class Learner:
         if len(self.served) > B.READERS_MAX:
             del self.served[next(iter(self.served))]
         return True
+
+    def note_shown(self, post: bytes) -> bytes:
+        """The context note that is shown with a post; empty: none is."""
+        return next((note for note in self.notes_on.get(post, ()) if self.notes.shown(note)), b"")
 
     def forget(self, account: bytes) -> bool:
         """Drop everything that is known of a reader."""

@@ -19,16 +19,15 @@ from extensions.ranking.learner import Learner
 from extensions.ranking.readers import Reader
 from protocol.limits import ID_BYTES
 from protocol.scoring.hashing import mix, name
+from protocol.scoring.local import FRESH_HALF_MS, LESS_HITS_MAX, LESS_MICRO, SLATE_POOL
 from protocol.scoring.page import Page, PageItem
 from protocol.scoring.score import TERMS, Facts, Slider, engagement_share
-from protocol.scoring.sigmoid import MICRO
 from protocol.scoring.slate import Candidate, Placed, select
 from protocol.scoring.weights import ACTIONS, PERMILLE, Weights
 
 _NONE: Final[frozenset[bytes]] = frozenset()
 _HIDE: Final = ACTIONS.index("hide")
 _MILLION: Final = 1_000_000
-SLATE_POOL: Final = 4  # candidates for each place, best first: what stands lower never gets onto the page
 
 
 class Settings(msgspec.Struct, frozen=True, array_like=True):
@@ -117,7 +116,7 @@ class RankingMaker:
         probs = probabilities(micro)
         lifts = self._lifts(slots)
         age = np.maximum(0, now_ms - catalog.at_ms[slots])
-        fresh = np.rint(PERMILLE * np.exp2(-age / B.FRESH_HALF_MS)).astype(np.int64)
+        fresh = np.rint(PERMILLE * np.exp2(-age / FRESH_HALF_MS)).astype(np.int64)
         terms = base_of(probs, lifts, fresh, self._weights, slider)
         return Scored(slots, probs, lifts, fresh, terms, terms.sum(axis=1))
 
@@ -131,7 +130,7 @@ class RankingMaker:
         """What the reader wants less of: a hide is expected, and good actions are not."""
         columns = self._learner.catalog.features[slots][:, [0, 3, 4, 5, 6]]
         hits = np.isin(columns, np.fromiter(reader.less, dtype=np.uint64)).sum(axis=1)
-        shift = (np.minimum(hits, 3) * int(B.LESS_ODDS * MICRO)).astype(np.int64)
+        shift = (np.minimum(hits, LESS_HITS_MAX) * LESS_MICRO).astype(np.int64)
         micro[:, :_HIDE] -= shift[:, None] // 3
         micro[:, _HIDE] += shift
 
@@ -233,7 +232,7 @@ class RankingMaker:
         terms = (*scored.terms[row].tolist(), placed.author_points, placed.diversity_points)
         chance = chances.get(row, 0)
         source = "exploration" if chance else sources[slot]
-        note = next((one for one in self._learner.notes_on.get(post.id, ()) if self._learner.notes.shown(one)), b"")
+        note = self._learner.note_shown(post.id)
         return PageItem(post.id, post.author, post.tags, source, facts, terms, sum(terms), chance, note)
 
     def why_not(self, account: bytes, post: bytes, now_ms: int, settings: Settings) -> str:

@@ -9,6 +9,7 @@ from extensions.ranking import affinity as A
 from extensions.ranking.affinity import Affinity, level_of
 from extensions.ranking.catalog import Catalog, Slots
 from extensions.ranking.readers import Reader
+from protocol.scoring.local import LEVELS
 from tests.extensions.ranking.worlds import posts
 
 
@@ -27,7 +28,7 @@ def history(*slots: int) -> Slots:
 def test_levels_follow_what_is_known() -> None:
     levels = [level_of(Reader(1, engaged=count)) for count in (0, 1, 3, 7, 15, 10_000)]
     assert levels == [0, 0, 1, 2, 2, 4]
-    assert max(levels) == A.LEVELS - 1
+    assert max(levels) == LEVELS - 1
 
 
 def test_a_new_reader_gets_what_is_popular_and_a_known_one_company() -> None:
