@@ -31,7 +31,7 @@ from clients.connection import Link, LinkDown, LinkStatistics
 from clients.conversations import Conversation
 from clients.directory import CannotAdd
 from clients.engine import Engine
-from clients.events import AnyEvent, AnyNotice, Event, Received, decode_event
+from clients.events import AnyEvent, AnyNotice, Event, decode_event
 from clients.feed import Feed
 from clients.files import Files, OnProgress, ignore
 from clients.games import Games
@@ -116,7 +116,8 @@ class Client:
             self.find,
         )  # fmt: skip
         self.games = Games(self.engine, self._pair_topic, self.find)
-        self.engine.shelf.journal.received = self._received
+        for hear in (self.wallet.book.heard, self.games.book.heard):
+            self.engine.shelf.journal.listen(hear)
         self._keeper.invite = invite
         self.news = trio.Event()  # set, and replaced, whenever something was told
         self._listeners: set[trio.MemorySendChannel[AnyNotice]] = set()
@@ -329,10 +330,6 @@ class Client:
     ) -> int:  # fmt: skip
         """Report somebody's message to the operator, who can then prove who said it; see ``Reporter.report``."""
         return await self.reporter.report(topic, offset, ground, text, attach)
-
-    def _received(self, event: Received) -> None:
-        self.wallet.book.heard(event)
-        self.games.book.heard(event)
 
     async def _pair_topic(self, account: bytes) -> bytes:
         return (await self.pair(account)).topic

@@ -43,7 +43,7 @@ class Journal:
         self._commits = 0
         self._diverted: tuple[bytes, Callable[[AnyEvent], None]] | None = None
         self._flushed = trio.Event()
-        self.received: Callable[[Received], None] = lambda event: None  # a message came: in this transaction
+        self._hearers: list[Callable[[Received], None]] = []
 
     # -- what the engine notes -----------------------------------------------------------------------------------------
     def put(self, place: str, name: bytes, value: msgspec.Struct | bytes | None) -> None:
@@ -62,13 +62,18 @@ class Journal:
         if self._is_diverted(event):
             return
         if isinstance(event, Received):
-            self.received(event)
+            for hear in self._hearers:
+                hear(event)
         if isinstance(event, AnyEvent):
             self._seq += 1
             event = msgspec.structs.replace(event, seq=self._seq)
             self._batch.events.append((self._seq, event.topic, msgspec.msgpack.encode(event)))
         self._told.append(event)
         self._kick.set()
+
+    def listen(self, hear: Callable[[Received], None]) -> None:
+        """``hear`` gets every message that is told, in the transaction in which it came: wallet, games, feeds."""
+        self._hearers.append(hear)
 
     def divert(self, topic: bytes, to: Callable[[AnyEvent], None]) -> None:
         """What happens in a topic is no news to the application: ``to`` gets it, in the batch in which it happens.

@@ -105,13 +105,7 @@ class Rank:
         self._asked: dict[bytes, Body | None] = {}
         self._answered = trio.Event()
         self._signals: list[SignalItem] = []
-        before = self._shelf.journal.received
-
-        def received(event: Received) -> None:
-            before(event)
-            self._heard(event)
-
-        self._shelf.journal.received = received
+        self._shelf.journal.listen(self._heard)
 
     # -- consent -------------------------------------------------------------------------------------------------------
     async def opt_in(self, handle: str = "ranking") -> str:

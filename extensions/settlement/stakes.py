@@ -193,7 +193,9 @@ class Staking(Deed):
         good, dropped = [], []
         for entry in entries:
             a, signed = open_authorization(entry.signed)
-            code = device_refusal(Payment(self.asked, a, signed, is_signed(signed)), facts.devices.get(a.payer), facts.now_ms)
+            code = device_refusal(
+                Payment(self.asked, a, signed, is_signed(signed)), facts.devices.get(a.payer), facts.now_ms
+            )
             if facts.now_ms >= a.expires_ms:
                 code = code or PayCode.EXPIRED
             if code:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import trio
 
-from relay.demo.processes import ANSWER_S, READY_S, DemoFailed, Person, _clean_environment, chappe
+from relay.demo.processes import ANSWER_S, READY_S, DemoFailed, Person, chappe, clean_environment
 
 AUTHORS: Final = 10
 _RETRY_S: Final = 0.05
@@ -61,7 +61,7 @@ class Feeds:
         command = chappe("worker", "run", "ranking", "--relay", self._url(), "--data", str(self._directory / "workers"))
         with self._log.open("ab") as log:
             self._worker = await trio.lowlevel.open_process(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_clean_environment()
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment()
             )
 
     async def run(self, nursery: trio.Nursery) -> None:

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from clients.client import open_client
-from clients.events import AnyEvent, AnyNotice, CaughtUp, Connected, Forked, Removed, Stored
+from clients.events import AnyEvent, AnyNotice, CaughtUp, Connected, Forked, Received, Removed, Stored
 from clients.journal import Journal
 from clients.vault import Secret, Vault, VaultError
 from tests.support.clients import MemoryVault, events_of, open_world, texts
@@ -208,3 +208,17 @@ async def test_what_happens_in_a_diverted_topic_is_no_news(autojump_clock: objec
     await journal.commit()
     assert heard == [own]
     assert told == [msgspec.structs.replace(other, seq=1), msgspec.structs.replace(forked, seq=2), Connected(url="x")]
+
+
+async def test_everybody_who_listens_hears_what_is_told(autojump_clock: object) -> None:
+    heard: list[object] = []
+    journal = Journal(cast("Vault", MemoryVault()), lambda told: None)
+    journal.listen(heard.append)
+    journal.listen(heard.append)
+    journal.divert(b"own", lambda event: None)
+    one = Received(topic=b"t", offset=1, id=b"i", account=b"a", device=b"d", ts=0, content=b"c")
+    events: tuple[AnyEvent, ...] = (one, msgspec.structs.replace(one, topic=b"own"), Removed(topic=b"t", by=b"b"))
+    for event in events:
+        journal.tell(event)
+    assert heard == [one, one]
+    await journal.commit()

@@ -23,7 +23,7 @@ def stories(monkeypatch: pytest.MonkeyPatch) -> list[Story]:
         self.figures.sent = self.figures.stored = 12
         self.figures.failures = list(failures)
         self.figures.marker_in_memory = False
-        self.figures.promises = {"refund": True, "sums": False}
+        self.figures.promises = {"money": {"refund": True, "sums": False}}
 
     async def conclude(self: Story) -> None:
         self.figures.delivered = 24
