@@ -90,7 +90,16 @@ class Room:
         if account == self.client.account:
             return "me"
         contact = self.client.engine.shelf.contacts.get(account)
-        return contact.name if contact is not None else short(account)
+        return contact.name if contact is not None else self._worker(account) or short(account)
+
+    def _worker(self, account: bytes) -> str:
+        """The job of a worker that this client has chosen; empty: it is none of them."""
+        wallet, rank = self.client.wallet.book.home, self.client.feed.rank.home
+        if wallet is not None and wallet.worker == account:
+            return "settlement"
+        if rank is not None and rank.account == account:
+            return "ranking"
+        return "referee" if any(match.referee == account for match in self.client.games.matches) else ""
 
     def title_of(self, talk: Conversation) -> str:
         """What to call a conversation."""

@@ -21,6 +21,9 @@ from clients.cli.room import (
 )
 from clients.devices.code import invite_text
 from clients.events import Delivered, Joined, Received, Stored
+from clients.feed.ranked import Home as RankHome
+from clients.games.records import Record, State
+from clients.wallet.records import Home as WalletHome
 from protocol.codec import encode_struct, pack_untyped
 from protocol.content import Reference
 from protocol.identity import SigningKey
@@ -49,6 +52,22 @@ async def test_names_and_titles(autojump_clock: Callable[[], float]) -> None:
             room.account_of("carol")
         with pytest.raises(NotFound, match="no conversation"):
             room.conversation_of("coffee")
+
+
+async def test_workers_are_called_by_their_job(autojump_clock: Callable[[], float]) -> None:
+    async with open_world() as world:
+        (alice,) = await world.people("alice")
+        room = Room(alice)
+        worker, ranker, referee = (SigningKey(bytes([n]) * 32).public for n in (1, 2, 3))
+        assert [room.name_of(account) for account in (worker, ranker, referee)] == list(
+            map(short, (worker, ranker, referee))
+        )
+        alice.wallet.book.home = WalletHome(worker, "log", b"t" * 32)
+        alice.feed.rank.home = RankHome(ranker, b"t" * 32)
+        alice.games.book.records[b"m" * 32] = Record(b"m" * 32, referee, b"t" * 32, State.OVER, "chess")
+        assert [room.name_of(account) for account in (worker, ranker, referee)] == ["settlement", "ranking", "referee"]
+        await alice.add_contact(worker, "the bank")
+        assert room.name_of(worker) == "the bank"
 
 
 async def test_adding_keeps_what_was_verified(autojump_clock: Callable[[], float]) -> None:
