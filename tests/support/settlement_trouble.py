@@ -28,7 +28,7 @@ from tests.support.devices_proof import open_linked
 from tests.support.money import answers, ask, fields, order_to_pay, outcomes, sign
 from tests.support.proof import check
 from tests.support.settlement import Bank
-from tests.support.workers import until
+from tests.support.workers import until, until_all
 
 FAILED = State.FAILED
 SETTLED = (State.SETTLED, 0)
@@ -117,8 +117,8 @@ async def poison(bank: Bank, payers: list[Client], payee: Client, count: int) ->
                 bad = payer is payers[0] and number == share // 2
                 signed = sign(fields(payer, payee.account, POISON if bad else 1), payer.engine.shelf.device)
                 payer.wallet.book.say(topic, P.Authorize(signed=signed))
-        for payer in payers:
-            await until(lambda payer=payer: len(outcomes(payer)) >= heard[payer.account] + share, "all answers")  # type: ignore[misc]
+        wanted = sum(heard.values()) + share * len(payers)
+        await until_all(lambda: sum(len(outcomes(payer)) for payer in payers), wanted, "all answers")
     found = [outcome for payer in payers for outcome in outcomes(payer)[heard[payer.account] :]]
     settled = found.count(SETTLED)
     refused = [outcome for outcome in found if outcome != SETTLED]

@@ -54,6 +54,12 @@ async def until(condition: Callable[[], object], what: str = "it") -> None:
     assert condition(), what
 
 
+async def until_all(count: Callable[[], int], wanted: int, what: str) -> None:
+    """Wait until so many have come, however long it takes, as long as some come."""
+    while (now := count()) < wanted:
+        await until(lambda now=now: count() > now, what)  # type: ignore[misc]
+
+
 class Asker:
     """A person who asks workers."""
 
