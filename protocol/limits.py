@@ -216,6 +216,7 @@ DISPUTE_TEXT_CHARS_MAX: Final = 1000  # of one step: two screens
 STAKE_PLAYERS_MAX: Final = 8  # of one match; with payouts a chain of 16 operations
 STAKE_WINDOW_MS_MAX: Final = 7 * 86_400_000  # a referee may correct a result for a week at most
 STAKE_MS_MAX: Final = 90 * 86_400_000  # stakes are held for three months at most: a slow correspondence game
+STAKE_MARGIN_MS: Final = 60_000  # a result is paid at least a minute before the stakes would expire
 STAKE_RETRY_MS: Final = 3_600_000  # until a payout that the books refused (a frozen account) is tried again
 STAKES_DUE_MAX: Final = 1000  # results whose window is open; beyond it new ones wait
 PAY_ENTRIES_MAX: Final = 100  # lines of history in one answer: two screens, 15 KB

@@ -176,6 +176,9 @@ class Staking(Deed):
             check_stake(terms, hash_, pot_of(hash_), a, facts.now_ms)
         except PayError as error:
             return says_only(status_of(self.asked, self.id, error.code))
+        if match.state != WAITING:
+            over = match.state in (PAID, VOID)
+            return says_only(status_of(self.asked, self.id, PayCode.STAKE_OVER if over else PayCode.STAKE_TWICE))
         mine = Entry(a.payer, self.payment.operation, self.signed)
         good, dropped = self._still_good(match.entries, facts)
         if any(entry.account == a.payer and entry.operation != mine.operation for entry in good):
@@ -290,7 +293,9 @@ class Deciding(Deed):
         if len(due_of(facts.notes.get(DUE))) >= L.STAKES_DUE_MAX:
             return self._refuse(PayCode.INTERNAL, State.UNKNOWN)
         decided = Match(match.raw, DECIDED, match.entries, result.revision, result.payout)
-        notes = (_kept(decided), _due_note(facts, self.stake, facts.now_ms + max(terms.window_ms, 1)))
+        # Paid before it would expire, even if the referee spoke so late that the window is cut short.
+        when_ms = min(facts.now_ms + terms.window_ms, terms.expires_ms - L.STAKE_MARGIN_MS)
+        notes = (_kept(decided), _due_note(facts, self.stake, max(facts.now_ms, when_ms)))
         answer = status_of(self.asked, self.id, PayCode.OK, State.PENDING)
         return Verdict(says=lambda results: (answer,), notes=lambda results: notes)
 

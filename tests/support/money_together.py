@@ -18,7 +18,7 @@ from protocol.payments import PayCode
 from tests.support.money import ask, fields, sign
 from tests.support.proof import check
 from tests.support.settlement import Bank
-from tests.support.workers import until
+from tests.support.workers import WAIT_S, until
 
 DAY_MS = 86_400_000
 
@@ -49,7 +49,8 @@ async def shown(client: Client, hash_: bytes) -> Packet:
 
 async def give(giver: Client, topic: bytes, takers: list[Client], amount: int, shares: int, **other: bool) -> Packet:
     """A packet that the giver has funded."""
-    paid = await giver.wallet.give(topic, [one.account for one in takers], amount, "EUR", shares, **other)  # type: ignore[arg-type]
+    members = [one.account for one in takers]
+    paid = await giver.wallet.give(topic, members, amount, "EUR", shares, timeout_s=WAIT_S, **other)  # type: ignore[arg-type]
     check(paid.state == State.HELD, f"a packet is held: {paid} {paid.text}")
     return giver.wallet.packet(paid.request)
 
@@ -57,7 +58,7 @@ async def give(giver: Client, topic: bytes, takers: list[Client], amount: int, s
 async def take(client: Client, packet: Packet) -> Payment:
     """Claim it."""
     await shown(client, packet.hash)
-    return await client.wallet.claim(packet.hash)
+    return await client.wallet.claim(packet.hash, timeout_s=WAIT_S)
 
 
 async def five_claim(giver: Client, takers: list[Client], topic: bytes, amount: int) -> Packet:

@@ -12,6 +12,7 @@ from clients.events import Received, decode_event
 from protocol.messages.pay import State
 from tests.support import money_together as T
 from tests.support.settlement import open_bank
+from tests.support.settlement_life import pays
 from tests.support.workers import until
 
 
@@ -112,6 +113,19 @@ async def test_a_red_packet_begins_and_ends_once(tmp_path: Path) -> None:
         await until(lambda: alice.wallet.packets[0].over, "the end")
         two.again()
         assert [sentence for sentence in two.shown() if "packet" in sentence or "gives" in sentence] == []
+
+
+async def test_a_dispute_is_news_for_the_other_one(tmp_path: Path) -> None:
+    async with open_bank(tmp_path) as bank:
+        alice, bob = await bank.person("alice", 100), await bank.person("bob")
+        await bob.add_contact(alice.account, "alice")
+        one, two = Face(alice), Face(bob)
+        paid = (await pays(alice, bob, 50)).operation
+        await alice.wallet.dispute(paid, 50, "broken")
+        digits = paid[:16].hex()[-8:]
+        said = f"{digits}  alice disputes 0.50 EUR: open: broken; /dispute {digits} shows more"
+        assert await two.comes("disputes") == said
+        assert not [sentence for sentence in one.shown() if "disputes" in sentence]  # the verb has said it
 
 
 def test_what_cannot_be_read_is_no_news(tmp_path: Path) -> None:

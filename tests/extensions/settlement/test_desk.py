@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clients.connection import Refusal as Refused
-from extensions.settlement import bounds
+from extensions.settlement import bounds, orders
 from extensions.settlement.desk import Desk, rounds
 from extensions.settlement.intents import Asked, Cancelling, Intent, Opening, Refusal
 from protocol.frames import Err
@@ -15,6 +15,7 @@ from protocol.messages import pay as P
 from protocol.payments import PayCode
 from storage.base import StoreAway
 from storage.ledger_base import Fenced as LedgerFenced
+from tests.support import money_stakes as stakes
 from tests.support import settlement_cases as cases
 from tests.support import settlement_life as life
 from tests.support.money import answers, ask
@@ -102,3 +103,25 @@ async def test_rubbish_for_a_checkpoint_stops_nobody(tmp_path: Path) -> None:
         await alice.conversation(topic).send(P.Query(what="balance", checkpoint=b"rubbish"))
         await until(lambda: len(answers(alice)) > count, "the answer")
         assert not desk.stopped.is_set()
+
+
+async def test_the_operator_decides_a_dispute(tmp_path: Path) -> None:
+    async with open_bank(tmp_path) as bank:
+        alice, bob = await bank.person("alice", 1000), await bank.person("bob")
+        (desk,) = bank.settlement._desks.values()
+        payment = (await life.pays(alice, bob, 100)).operation
+        order = orders.Order("resolve", b"o" * 16, "", amount=40, memo=payment)
+        assert (await desk.arbitrate(order)).code == PayCode.DISPUTE_NOT_FOUND
+        await alice.wallet.dispute(payment, 100, "no")
+        assert (await desk.arbitrate(order)).code == 0
+        account = bank.books.account("EUR", bob.account)
+        assert account is not None
+        assert (account.balance, account.debits_pending) == (60, 0)
+
+
+async def test_stakes_are_paid_when_their_window_has_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "TICK_S", 0.01)
+    async with open_bank(tmp_path) as bank:
+        alice, bob = await bank.person("alice", 1000), await bank.person("bob", 1000)
+        await stakes.match_is_paid(bank, alice, bob)
+        assert bank.sum() == 2000

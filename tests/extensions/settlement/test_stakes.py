@@ -105,6 +105,35 @@ async def test_who_was_first_is_looked_at_again(tmp_path: Path) -> None:
         assert await M.put(alice, raw, 100) == (State.HELD, 0)
 
 
+async def test_what_is_held_is_not_begun_anew_when_its_authorizations_are_old(tmp_path: Path) -> None:
+    async with open_bank(tmp_path) as bank:
+        alice, bob = await bank.person("alice", 1000), await bank.person("bob", 1000)
+        raw = M.terms(bank, alice, bob)
+        now_ms = bank.stage.clock_ms()
+        for player, amount, state in ((alice, 100, PENDING), (bob, 200, State.HELD)):
+            short = {"not_before_ms": now_ms, "expires_ms": now_ms + M.HOUR_MS}
+            assert await M.put(player, raw, amount, **short) == (state, 0)
+        bank.stage.ahead_ms = M.HOUR_MS + 1
+        assert await M.put(alice, raw, 100) == (FAILED, PayCode.STAKE_TWICE)
+        assert await M.say(bob, raw, M.result(raw)) == (State.SETTLED, 0)
+        assert await M.put(alice, raw, 100) == (FAILED, PayCode.STAKE_OVER)
+        assert bank.sum() == 2000
+
+
+async def test_a_late_result_is_paid_before_the_stakes_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "TICK_S", 0.01)
+    monkeypatch.setattr(L, "STAKE_MARGIN_MS", M.HOUR_MS)
+    async with open_bank(tmp_path) as bank:
+        alice, bob = await bank.person("alice", 1000), await bank.person("bob", 1000)
+        raw = M.terms(bank, alice, bob)
+        await M.both_put(raw, alice, bob)
+        bank.stage.ahead_ms = 12 * M.HOUR_MS - 3 * M.HOUR_MS // 2
+        assert await M.say(bob, raw, M.result(raw, 0, 300)) == (PENDING, 0)
+        bank.stage.ahead_ms = 12 * M.HOUR_MS - 3 * M.HOUR_MS // 4
+        await until(partial(M.stands, bob, raw, State.SETTLED), "the payout")
+        assert bank.sum() == 2000
+
+
 async def _frozen(bank: Bank, account: bytes, verb: str) -> None:
     assert (await bank.order(verb, account=account)).code == 0
 
