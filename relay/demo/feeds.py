@@ -146,8 +146,7 @@ class Feeds:
         await self._lines(reader, "less", _name(before[0]))
         after = await self._page(reader)
         self.figures.differs_ms = round((trio.current_time() - began) * 1000, 1)
-        same = [_name(line) for line in before[1:]]  # but for the post itself
-        self.figures.differs = [_name(line) for line in after] != same
+        self.figures.differs = [_name(line) for line in after] != [_name(line) for line in before]
 
     async def _page(self, reader: Person) -> list[str]:
         return [line for line in await self._lines(reader, "ranked", "plain") if ". " in line[:6]]

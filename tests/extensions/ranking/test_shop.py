@@ -59,3 +59,23 @@ def test_what_was_not_written_is_forgotten() -> None:
     shop.stale = True
     shop.load()
     assert (shop.number, shop.stale, shop.ranker.statistics().posts) == (0, False, 0)
+
+
+def test_a_snapshot_saves_most_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SNAPSHOT_EVERY", 2)
+    database = Database()
+    shop = Shop(database.query)
+    database.write(shop.apply([E.Post(POST, ANN, 1_000)]))
+    assert shop.snapshot() == []
+    database.write(shop.apply([E.Follow(BOB, ANN, 1_001)]))
+    database.write(shop.snapshot())
+    assert shop.snapshot() == []
+    database.write(shop.note([E.Tick(1_002)]))
+    shop.ranker.apply(E.Tick(1_002))
+    again = Shop(database.query)
+    assert (again.number, again.saved) == (3, 2)
+    assert again.ranker.snapshot() == shop.ranker.snapshot()
+    database.db.execute("UPDATE rank_snapshot SET data = x'00'")  # of another version: the log has everything
+    anew = Shop(database.query)
+    assert (anew.number, anew.saved) == (3, 0)
+    assert anew.ranker.snapshot() == shop.ranker.snapshot()
