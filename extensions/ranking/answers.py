@@ -39,7 +39,8 @@ class Answers:
         self._shop = shop
         self._key = key
         self._clock_ms = clock_ms
-        self._told: dict[bytes, tuple[int, int]] = {}  # reader → (day, signals on it)
+        self._day = 0
+        self._told: dict[bytes, int] = {}  # reader → signals on this day
         self.dropped = 0  # signals beyond what one reader may send
 
     def answer(self, reader: bytes, at_ms: int, body: Body) -> Outcome:
@@ -69,11 +70,13 @@ class Answers:
         return Outcome([K.Because(text="this ranker learns from what you do with its pages")], writes)
 
     def _events(self, reader: bytes, at_ms: int, body: K.Signals) -> list[E.AnyEvent]:
-        day, count = self._told.get(reader, (0, 0))
-        count = count if day == at_ms // DAY_MS else 0
+        if at_ms // DAY_MS != self._day:
+            self._day = at_ms // DAY_MS
+            self._told.clear()
+        count = self._told.get(reader, 0)
         room = max(RANK_SIGNALS_PER_DAY - count, 0)
         self.dropped += max(len(body.items) - room, 0)
-        self._told[reader] = (at_ms // DAY_MS, count + len(body.items))
+        self._told[reader] = count + len(body.items)
         return [_signal(reader, at_ms, item) for item in body.items[:room]]
 
     def _page(self, reader: bytes, body: K.Request) -> Outcome:

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS rank_shards (shard INTEGER PRIMARY KEY, generation IN
 CREATE TABLE IF NOT EXISTS rank_readers (account BLOB PRIMARY KEY) WITHOUT ROWID
 """
 _READ: Final = 10_000  # events of one read of the log
+PLACES_MAX: Final = 200_000  # entries whose place is kept: beyond it those go that the ranker has forgotten itself
 SNAPSHOT_EVERY: Final = 20_000  # events: a restart learns at most so many again, some seconds' worth
 
 
@@ -86,6 +87,10 @@ class Shop:
         """Note where entries lie (key → author, offset), and which are gone."""
         self.places |= found
         lost = list(gone)
+        if len(self.places) > PLACES_MAX:
+            learner = self.ranker.learner
+            known = learner.catalog.slot_of.keys() | learner.note_of.keys() | found.keys()
+            lost += [key for key in self.places if key not in known]
         for key in lost:
             self.places.pop(key, None)
         rows = [(key, account, place) for key, (account, place) in found.items()]

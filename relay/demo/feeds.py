@@ -10,6 +10,8 @@ import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,8 +119,9 @@ class Feeds:
     async def _by_time(self, reader: Person) -> None:
         self._tell("alice reads by time: no ranker has learned anything yet")
         lines = await self._lines(reader, "timeline")
-        stamps = [line.split("  ")[1] for line in lines]
-        self.figures.by_time, self.figures.ordered = len(lines), stamps == sorted(stamps, reverse=True)
+        stamps = [_moment(line) for line in lines]
+        falls = all(late >= early or late.month < early.month for late, early in pairwise(stamps))
+        self.figures.by_time, self.figures.ordered = len(lines), falls
 
     async def _ranked(self, reader: Person) -> None:
         self._tell("alice opts in; the ranker learns from what she tells it, sealed; she asks for a page, and why")
@@ -170,6 +173,11 @@ class Feeds:
             f"less like this: another page after {f.differs_ms} ms": f.differs,
             f"a briefing of {len(f.briefing)} lines": bool(f.briefing),
         }
+
+
+def _moment(line: str) -> datetime:
+    """When a post was stored, to the minute; what is shown has no year."""
+    return datetime.strptime(f"2000 {line.split('  ')[1]} +0000", "%Y %d %b %H:%M %z")
 
 
 def _name(line: str) -> str:

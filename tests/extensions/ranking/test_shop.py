@@ -79,3 +79,14 @@ def test_a_snapshot_saves_most_of_the_log(monkeypatch: pytest.MonkeyPatch) -> No
     anew = Shop(database.query)
     assert (anew.number, anew.saved) == (3, 0)
     assert anew.ranker.snapshot() == shop.ranker.snapshot()
+
+
+def test_places_of_what_the_ranker_has_forgotten_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PLACES_MAX", 1)
+    database = Database()
+    shop = Shop(database.query)
+    database.write(shop.apply([E.Post(POST, ANN, 1_000)]))
+    database.write(shop.placed({ANN: (ANN, 1)}, []))
+    database.write(shop.placed({POST: (ANN, 2)}, []))
+    database.write(shop.placed({BOB: (BOB, 3)}, []))  # the newest is not judged yet
+    assert shop.places == {POST: (ANN, 2), BOB: (BOB, 3)} == Shop(database.query).places
