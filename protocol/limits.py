@@ -268,3 +268,7 @@ RANK_PAGE_ITEMS_MAX: Final = 50  # posts on one page: with their arithmetic abou
 RANK_BRIEFING_ITEMS: Final = 7  # posts of a day's briefing: what one reads to the end
 RANK_SOURCES_MAX: Final = 8  # links of a context note
 RANK_SOURCE_CHARS_MAX: Final = 512  # of one link
+RANK_MODEL_POSTS_MAX: Final = 5_000  # posts in a model that is shipped to devices: about 5 MB
+RANK_MODEL_FEATURES_MAX: Final = 50_000  # features with weights in it
+RANK_HISTORY_MAX: Final = 50  # last posts of a reader that a score depends on
+RANK_FOLLOWS_MAX: Final = 5_000  # authors that one reader follows; nobody reads more

@@ -17,26 +17,25 @@ from extensions.ranking.catalog import Catalog, Slots
 from extensions.ranking.coengage import CoEngagement
 from extensions.ranking.embedding import Embedding
 from extensions.ranking.readers import Reader
-from protocol.scoring.hashing import mix
+from protocol.scoring.hashing import STEP, mix
+from protocol.scoring.local import COMPANY_FLOOR, LEVELS, level
 
 Floats = NDArray[np.float64]
 POPULAR_HALF: Final = 3000
 HOT_HALF: Final = 300
 SCORES: Final = ("popular", "hot", "company", "place")
-LEVELS: Final = 5  # of what is known of a reader: 0, 1–2, 3–6, 7–14, more engagements
-NEGATIVES: Final = 2048  # other posts in one lesson; where there are no more than this, all of them
+NEGATIVES: Final = 1024  # other posts in one lesson; where there are no more than this, all of them
 BLEND_SAMPLE: Final = 256  # of them that teach the blend: it has twenty numbers
 RATE: Final = 0.05
 _CALM: Final = 0.01
 _START: Final = (0.3, 0.0, 0.5, 0.5)
-_COMPANY_FLOOR: Final = 0.05  # added before the logarithm: no company is no proof
 _RESCALE: Final = 1e100
 _FIRST: Final = 1024
 
 
 def level_of(reader: Reader) -> int:
     """How well a reader is known."""
-    return min(LEVELS - 1, int(np.log2(reader.engaged + 1) / 1.5))
+    return level(reader.engaged)
 
 
 class Affinity:
@@ -48,6 +47,7 @@ class Affinity:
         self.place = Embedding(seed)
         self.counts = np.zeros((2, _FIRST))  # of engagements, in units that grow: forward decay
         self.unit = np.ones(2)
+        self._had = np.zeros(_FIRST, dtype=np.bool_)
         self.blend = np.tile(np.array(_START), (LEVELS, 1))
         self.squares = np.full((LEVELS, len(SCORES)), _CALM)
         self.lessons = 0
@@ -55,11 +55,15 @@ class Affinity:
     def begin(self, slot: int, serial: int) -> None:
         """A new post."""
         while self.counts.shape[1] <= slot:
-            self.counts = np.concatenate((self.counts, np.zeros_like(self.counts)), axis=1)
+            self._grow()
         self.company.reserve(slot + 1)
         self.place.reserve(slot + 1)
         self.place.begin(slot, serial)
         self.counts[:, slot] = 0.0
+
+    def _grow(self) -> None:
+        self.counts = np.concatenate((self.counts, np.zeros_like(self.counts)), axis=1)
+        self._had = np.concatenate((self._had, np.zeros_like(self._had)))
 
     def drop(self, slots: Slots) -> None:
         """Posts are gone."""
@@ -69,38 +73,44 @@ class Affinity:
         """The scores of some posts for a history, shape (4, posts)."""
         rows = np.empty((len(SCORES), len(slots)))
         rows[:2] = np.log1p(self.counts[:, slots] / self.unit[:, None])
-        rows[2] = np.log(self.company.score(history, slots) + _COMPANY_FLOOR)
+        rows[2] = np.log(self.company.score(history, slots) + COMPANY_FLOOR)
         rows[3] = self.place.score(history, slots)
         return rows
 
     def odds(self, reader: Reader, history: Slots, slots: Slots) -> Floats:
         """Log-odds, up to a constant of the reader's."""
-        blended: Floats = self.blend[level_of(reader)] @ self.scores(history, slots)
+        blend, scores = self.blend[level_of(reader)], self.scores(history, slots)
+        blended: Floats = blend[0] * scores[0] + blend[1] * scores[1] + blend[2] * scores[2] + blend[3] * scores[3]
         return blended
 
-    def others(self, catalog: Catalog, slot: int) -> Slots:
-        """``slot`` first, then the posts that it is compared with; the same after a restart."""
+    def others(self, catalog: Catalog, slot: int, history: Slots) -> Slots:
+        """``slot`` first, then the posts that it is compared with, none of the history; the same after a restart."""
         live = catalog.slots()
         if len(live) > NEGATIVES:
             first = mix(self._seed ^ mix(self.lessons))
-            steps = np.arange(NEGATIVES, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(first)
+            steps = np.arange(NEGATIVES, dtype=np.uint64) * np.uint64(STEP) + np.uint64(first)
             live = live[(steps >> np.uint64(33)).astype(np.int64) % len(live)]
-        return np.concatenate((np.array([slot]), live[live != slot]))
+        self._had[history] = True
+        self._had[slot] = True
+        rest = live[~self._had[live]]
+        self._had[history] = False
+        self._had[slot] = False
+        return np.concatenate((np.array([slot]), rest))
 
     def learn(self, reader: Reader, history: Slots, slots: Slots, strength: float) -> None:
         """A reader engaged with the first of ``slots`` and not with the others."""
         self.lessons += 1
-        level = level_of(reader)
+        known = level_of(reader)
         step = 1 + (len(slots) - 1) // BLEND_SAMPLE
         few = np.concatenate((slots[:1], slots[1 + self.lessons % step :: step]))
         scores = self.scores(history, few)
-        odds = self.blend[level] @ scores
+        odds = self.blend[known] @ scores
         odds -= odds.max()
         chances = np.exp(odds)
         chances /= chances.sum()
         slope = (scores[:, 0] - scores @ chances) * strength
-        self.squares[level] += slope * slope
-        self.blend[level] += RATE * slope / np.sqrt(self.squares[level])
+        self.squares[known] += slope * slope
+        self.blend[known] += RATE * slope / np.sqrt(self.squares[known])
         slot = int(slots[0])
         self.place.learn(history, slots, strength)
         self.company.learn(history, slot, strength)
@@ -122,7 +132,7 @@ class Affinity:
         made = cls(state["seed"])
         size = state["counts"].shape[1]
         while made.counts.shape[1] < size:
-            made.counts = np.concatenate((made.counts, np.zeros_like(made.counts)), axis=1)
+            made._grow()
         made.counts[:, :size] = state["counts"]
         for field in ("unit", "blend", "squares"):
             setattr(made, field, state[field].copy())

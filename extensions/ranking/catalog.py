@@ -11,12 +11,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from extensions.ranking import bounds as B
 from extensions.ranking.events import Post, from_bytes, to_bytes
 from protocol.scoring.hashing import name
+from protocol.scoring.local import TAG_FEATURES, shape
 
 Slots = NDArray[np.int64]
-TAG_FEATURES: Final = 4  # tags of a post that are features; all eight count for diversity
 COLUMNS: Final = 3 + TAG_FEATURES  # author, kind, shape, tags
 _FIRST: Final = 1024
 
@@ -138,4 +137,4 @@ class Catalog:
 
 def shape_of(post: Post) -> int:
     """The feature of a post's size: with media or without, and its length in powers of two."""
-    return name("shape", b"%d %d" % (min(post.media, 1), min(post.words, B.WORDS_MAX).bit_length()))
+    return shape(post.media, post.words)

@@ -17,16 +17,15 @@ from numpy.typing import NDArray
 
 from extensions.ranking import bounds as B
 from extensions.ranking.catalog import Slots
+from protocol.scoring.local import COMPANY as RECENT
+from protocol.scoring.local import COMPANY_HALF, COMPANY_SHRINK
 
 Floats = NDArray[np.float64]
 _FIRST: Final = 1024
 LEARN_DECAY: Final = 0.9  # weight of a post one place further back in a reader's history, when learning
-SCORE_HALF: Final = 3.0  # places back in the history that halve its weight when scoring
-SHRINK: Final = 10.0  # engagements that a post is taken to have had
-POPULARITY_POWER: Final = 0.5  # cosine: the square root of both popularities; the reader's side is the same for all
 HALF_EVENTS: Final = 2000  # engagements of a post after which its old weights count half
-_LEARN: Final[Floats] = np.power(LEARN_DECAY, np.arange(B.HISTORY, dtype=np.float64))
-_SCORE: Final[Floats] = np.power(0.5, np.arange(B.HISTORY, dtype=np.float64) / SCORE_HALF)
+_LEARN: Final[Floats] = np.power(LEARN_DECAY, np.arange(RECENT, dtype=np.float64))
+_SCORE: Final[Floats] = np.array([0.5 ** (back / COMPANY_HALF) for back in range(RECENT)])
 _FADE: Final = 0.5 ** (1 / HALF_EVENTS)
 
 
@@ -58,6 +57,7 @@ class CoEngagement:
 
     def score(self, history: Slots, slots: Slots) -> Floats:
         """How much company each of ``slots`` keeps with a history (the most recent post first)."""
+        history = history[:RECENT]
         if not len(history):
             return np.zeros(len(slots))
         rows = self.others[history]
@@ -65,13 +65,14 @@ class CoEngagement:
         flat = rows.ravel()
         scratch = self._scratch
         np.add.at(scratch, flat, weights.ravel())  # an empty place is -1 with weight 0: adds nothing to the last one
-        found = scratch[slots] / (self.degree[slots] + SHRINK) ** POPULARITY_POWER
+        found: Floats = scratch[slots] / np.sqrt(self.degree[slots] + COMPANY_SHRINK)
         scratch[flat] = 0.0
         return found
 
     def learn(self, history: Slots, slot: int, strength: float) -> None:
         """A reader with this history engaged with ``slot``."""
         self.degree[slot] += strength
+        history = history[:RECENT]
         if not len(history):
             return
         gains: Floats = _LEARN[: len(history)] * strength

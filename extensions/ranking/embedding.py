@@ -15,21 +15,17 @@ from numpy.typing import NDArray
 
 from extensions.ranking.catalog import Slots
 from protocol.scoring.hashing import mix
+from protocol.scoring.local import CONTEXT, DIMENSIONS, UNIT, recency_weights
 
 Singles = NDArray[np.float32]
-DIMENSIONS: Final = 64
+Floats = NDArray[np.float64]
 RATE: Final = 0.15  # of AdaGrad
 CALM: Final = 0.1  # sum of squares that every row begins with
-HALF: Final = 4.0  # places back in the history that halve its weight
-CONTEXT: Final = 30  # posts of the history that count: later ones weigh below 1 in 180
 FAINT: Final = 0.5  # of an average post's chance: posts that were thought less likely than this learn nothing
 _SCALE: Final = 0.1  # standard deviation of what is not learned yet
 _FIRST: Final = 1024
-_raw: Final = 0.5 ** (np.arange(CONTEXT) / HALF)
-_WEIGHTS: Final = tuple(
-    (_raw[:n] / np.sqrt((_raw[:n] ** 2).sum())).astype(np.float32) if n else _raw[:0].astype(np.float32)
-    for n in range(CONTEXT + 1)
-)
+_WHOLE: Final = tuple(np.array(recency_weights(n), dtype=np.int64) for n in range(CONTEXT + 1))
+_WEIGHTS: Final = tuple((whole / UNIT).astype(np.float32) for whole in _WHOLE)
 
 class Embedding:
     """Factors of posts by slot."""
@@ -57,15 +53,11 @@ class Embedding:
         self.bias[slot] = 0.0
         self.squares[:, slot] = CALM
 
-    def taste(self, history: Slots) -> Singles:
-        """Where a reader with this history (most recent first) stands."""
+    def score(self, history: Slots, slots: Slots) -> Floats:
+        """Log-odds, up to a constant of the reader's, of what comes next. In integers, as the device does."""
         used = history[:CONTEXT]
-        place: Singles = _WEIGHTS[len(used)] @ self.context[used]
-        return place
-
-    def score(self, history: Slots, slots: Slots) -> Singles:
-        """Log-odds, up to a constant of the reader's, of what comes next."""
-        return self._odds(self.taste(history), slots)
+        taste = _WHOLE[len(used)] @ whole(self.context[used]) // UNIT
+        return whole(self.target[slots]) @ taste / (UNIT * UNIT) + self.bias[slots]
 
     def learn(self, history: Slots, slots: Slots, strength: float) -> None:
         """The first of ``slots`` came next, the others did not."""
@@ -119,3 +111,9 @@ class Embedding:
         made.squares[:, :size] = state["squares"]
         return made
 
+
+
+def whole(coordinates: Singles) -> NDArray[np.int64]:
+    """Coordinates in 2**-16."""
+    rounded: NDArray[np.int64] = np.rint(coordinates * np.float32(UNIT)).astype(np.int64)
+    return rounded

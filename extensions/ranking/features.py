@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from extensions.ranking.catalog import COLUMNS, TAG_FEATURES, Catalog, Slots
+from extensions.ranking.catalog import COLUMNS, Catalog, Slots
 from extensions.ranking.heads import Hashes
 from protocol.scoring.hashing import FIRST, SECOND, STEP, mix, name
+from protocol.scoring.local import AGES as AGE_COUNT
+from protocol.scoring.local import FOLLOWED, HOUR_MS, TAG_FEATURES
 
-AGES: Final = np.array([name("age", b"%d" % power) for power in range(16)], dtype=np.uint64)  # hours, powers of two
-FOLLOWED: Final = name("followed", b"")
-_HOUR_MS: Final = 3_600_000
+AGES: Final = np.array([name("age", b"%d" % power) for power in range(AGE_COUNT)], dtype=np.uint64)
 
 
 def mix_many(numbers: Hashes) -> Hashes:
@@ -31,8 +31,8 @@ def of(catalog: Catalog, reader: int, slots: Slots, followed: NDArray[np.bool_],
     personal = np.concatenate((posts[:, :1], posts[:, 3 : 3 + TAG_FEATURES]), axis=1)
     crossed = mix_many(np.uint64(reader) ^ mix_many(personal))
     crossed[personal == 0] = 0
-    hours = np.maximum(0, now_ms - catalog.at_ms[slots]) // _HOUR_MS
-    ages = AGES[np.minimum(15, np.log2(hours + 1).astype(np.int64))]
+    hours = np.maximum(0, now_ms - catalog.at_ms[slots]) // HOUR_MS
+    ages = AGES[np.minimum(AGE_COUNT - 1, np.log2(hours + 1).astype(np.int64))]
     follow = np.where(followed, np.uint64(FOLLOWED), np.uint64(0))
     return np.concatenate((posts, crossed, ages[:, None], follow[:, None]), axis=1)
 

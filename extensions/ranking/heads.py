@@ -61,7 +61,7 @@ class Heads:
         self.lessons = 0
         self.expired = 0
 
-    def _rows(self, keys: Hashes) -> Ints:
+    def rows(self, keys: Hashes) -> Ints:
         """The row of each feature; -1 for those unknown and for 0."""
         flat = keys.ravel()
         mask = np.uint64(len(self.keys) - 1)
@@ -84,7 +84,7 @@ class Heads:
 
         Weights are added as whole millionths, so the order of adding does not matter.
         """
-        rows = self._rows(keys)
+        rows = self.rows(keys)
         dense = self.dense[0] + affinity[:, None] * self.dense[1]
         micro: Ints = np.rint(dense * MICRO).astype(np.int64)
         for column in rows.T:  # row -1 is the spare one at the end, always zero
@@ -116,7 +116,7 @@ class Heads:
         """A row for each feature, made where there is none."""
         if 2 * (self.used + len(keys)) > len(self.keys) and len(self.keys) < B.FEATURES_MAX:
             self._double()
-        rows = self._rows(keys)
+        rows = self.rows(keys)
         for number in np.flatnonzero(rows < 0).tolist():
             rows[number] = self._place(keys[number])
         self.touched[rows] = self.lessons
@@ -156,7 +156,7 @@ class Heads:
 
     def forget(self, keys: Hashes) -> None:
         """Drop what was learned of some features."""
-        rows = self._rows(keys)
+        rows = self.rows(keys)
         rows = rows[rows >= 0]
         self.weights[rows] = 0.0
         self.micro[rows] = 0

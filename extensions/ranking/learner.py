@@ -37,6 +37,7 @@ from extensions.ranking.judgements import Judgements, Rules
 from extensions.ranking.readers import ENGAGED, VIEWED, Reader, Readers
 from protocol import limits as L
 from protocol.scoring.hashing import name
+from protocol.scoring.local import AFFINITY_MAX, AFFINITY_SCALE
 from protocol.scoring.weights import ACTIONS
 
 Outcome = Literal["learned", "ignored", "refused"]
@@ -195,20 +196,21 @@ class Learner:
         bit = 1 << head
         if acts & bit and not (event.kind in ("dwell", "finish", "open") and not reader.done[serial] & ENGAGED):
             return False  # once for each post and action
-        reader.acts[serial] = acts | bit
+        looked = acts & 1 or event.kind == "view" or bool(event.context)
+        reader.acts[serial] = acts | bit | bool(looked)
         self.catalog.touched[slot] = self.events
         strength = _strength(event, post.words)
         if first_look:
             self.views[serial] = min(B.EXPLORE_VIEWS, self.views.get(serial, 0) + 1)
             self._passed_over(event, reader)
         weight = self.credibility(event.reader, reader, post.author) if counts else 0.0
-        if counts:
-            self._teach_heads(reader, slot, head, strength, first_look, weight, fresh=not acts & bit)
+        if counts and looked:  # who only tells of what it liked teaches nothing about what it would not have liked
+            self._teach_heads(reader, slot, head, strength, weight, first=not acts & 1, fresh=not acts & bit)
         if negative:
             self._wants_less(reader, slot)
         elif event.kind != "view" and strength >= B.ENGAGED_DWELL and reader.mark(serial, ENGAGED):
             history = reader.history(self.catalog)
-            self.affinity.learn(reader, history, self.affinity.others(self.catalog, slot), weight)
+            self.affinity.learn(reader, history, self.affinity.others(self.catalog, slot, history), weight)
             reader.engage(slot, serial)
             author = int(self.catalog.author[slot])
             if author in reader.authors or len(reader.authors) < B.AUTHORS_MAX:
@@ -261,7 +263,7 @@ class Learner:
                 self._lesson(reader, slot, push, np.zeros(HEADS), 1.0)
 
     def _teach_heads(
-        self, reader: Reader, slot: int, head: int, strength: float, first: bool, weight: float, *, fresh: bool
+        self, reader: Reader, slot: int, head: int, strength: float, weight: float, *, first: bool, fresh: bool
     ) -> None:
         push = np.full(HEADS, np.nan)
         done = np.zeros(HEADS)
@@ -289,7 +291,7 @@ class Learner:
 
     def normal(self, odds: Floats) -> Floats:
         """Affinities in the scale that the heads learn with: clipped, so that nothing infinite ever gets there."""
-        scaled: Floats = np.clip(np.nan_to_num(odds) / 2.0, -6.0, 6.0)
+        scaled: Floats = np.clip(np.nan_to_num(odds) / AFFINITY_SCALE, -AFFINITY_MAX, AFFINITY_MAX)
         return scaled
 
     def _wants_less(self, reader: Reader, slot: int) -> None:
@@ -346,6 +348,10 @@ class Learner:
         if len(self.served) > B.READERS_MAX:
             del self.served[next(iter(self.served))]
         return True
+
+    def note_shown(self, post: bytes) -> bytes:
+        """The context note that is shown with a post; empty: none is."""
+        return next((note for note in self.notes_on.get(post, ()) if self.notes.shown(note)), b"")
 
     def forget(self, account: bytes) -> bool:
         """Drop everything that is known of a reader."""

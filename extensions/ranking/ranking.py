@@ -19,16 +19,15 @@ from extensions.ranking.learner import Learner
 from extensions.ranking.readers import Reader
 from protocol.limits import ID_BYTES
 from protocol.scoring.hashing import mix, name
+from protocol.scoring.local import FRESH_HALF_MS, LESS_HITS_MAX, LESS_MICRO, SLATE_POOL
 from protocol.scoring.page import Page, PageItem
 from protocol.scoring.score import TERMS, Facts, Slider, engagement_share
-from protocol.scoring.sigmoid import MICRO
 from protocol.scoring.slate import Candidate, Placed, select
 from protocol.scoring.weights import ACTIONS, PERMILLE, Weights
 
 _NONE: Final[frozenset[bytes]] = frozenset()
 _HIDE: Final = ACTIONS.index("hide")
 _MILLION: Final = 1_000_000
-SLATE_POOL: Final = 4  # candidates for each place, best first: what stands lower never gets onto the page
 
 
 class Settings(msgspec.Struct, frozen=True, array_like=True):
@@ -117,7 +116,7 @@ class RankingMaker:
         probs = probabilities(micro)
         lifts = self._lifts(slots)
         age = np.maximum(0, now_ms - catalog.at_ms[slots])
-        fresh = np.rint(PERMILLE * np.exp2(-age / B.FRESH_HALF_MS)).astype(np.int64)
+        fresh = np.rint(PERMILLE * np.exp2(-age / FRESH_HALF_MS)).astype(np.int64)
         terms = base_of(probs, lifts, fresh, self._weights, slider)
         return Scored(slots, probs, lifts, fresh, terms, terms.sum(axis=1))
 
@@ -131,7 +130,7 @@ class RankingMaker:
         """What the reader wants less of: a hide is expected, and good actions are not."""
         columns = self._learner.catalog.features[slots][:, [0, 3, 4, 5, 6]]
         hits = np.isin(columns, np.fromiter(reader.less, dtype=np.uint64)).sum(axis=1)
-        shift = (np.minimum(hits, 3) * int(B.LESS_ODDS * MICRO)).astype(np.int64)
+        shift = (np.minimum(hits, LESS_HITS_MAX) * LESS_MICRO).astype(np.int64)
         micro[:, :_HIDE] -= shift[:, None] // 3
         micro[:, _HIDE] += shift
 
@@ -171,16 +170,15 @@ class RankingMaker:
             placed, explored = self._by_time(scored), {}
         else:
             order = np.lexsort((scored.slots, -scored.base))
-            if bridged:
-                order = order[np.argsort(scored.lifts[order] <= 0, kind="stable")]
-                order = order[: max(places, int((scored.lifts > 0).sum()))]
             reached = min(places, len(order))  # a place beyond the last post would lose what is tried out there
             explored = self._explore(ranking, scored, now_ms, reached) if settings.explore else {}
-            pool = order[: SLATE_POOL * places]
-            extra = [row for row, _ in explored.values() if row not in set(pool.tolist())]
-            rows = [*pool.tolist(), *extra]
+            first = {place: row for place, (row, _) in explored.items()}
+            if bridged:
+                first = dict(enumerate(order[scored.lifts[order] > 0][:places].tolist()))
+            pool = order[: SLATE_POOL * places].tolist()
+            rows = list(dict.fromkeys((*pool, *first.values())))
             back = {row: number for number, row in enumerate(rows)}
-            forced = {place: back[row] for place, (row, _) in explored.items()}
+            forced = {place: back[row] for place, row in first.items()}
             chosen = select([self._candidate(scored, row) for row in rows], self._weights, places, forced)
             placed = [Placed(rows[one.index], one.author_points, one.diversity_points) for one in chosen]
         chances = dict(explored.values())
@@ -238,7 +236,7 @@ class RankingMaker:
         terms = (*scored.terms[row].tolist(), placed.author_points, placed.diversity_points)
         chance = chances.get(row, 0)
         source = "exploration" if chance else sources[slot]
-        note = next((one for one in self._learner.notes_on.get(post.id, ()) if self._learner.notes.shown(one)), b"")
+        note = self._learner.note_shown(post.id)
         return PageItem(post.id, post.author, post.tags, source, facts, terms, sum(terms), chance, note)
 
     def why_not(self, account: bytes, post: bytes, now_ms: int, settings: Settings) -> str:

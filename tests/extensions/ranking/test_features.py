@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from extensions.ranking import features
-from extensions.ranking.catalog import COLUMNS, TAG_FEATURES, Catalog
+from extensions.ranking.catalog import COLUMNS, Catalog
 from extensions.ranking.events import Post
 from protocol.scoring.hashing import cross, name
+from protocol.scoring.local import FOLLOWED, TAG_FEATURES
 
 HOUR = 3_600_000
 
@@ -23,7 +24,7 @@ def test_a_row_holds_the_post_the_pair_the_age_and_the_follow() -> None:
     assert rows[0, COLUMNS + 1] == cross(reader, tag)
     assert rows[1, COLUMNS + 1] == 0, "no tag, no pair"
     assert rows[:, -2].tolist() == [features.AGES[3], features.AGES[0]]
-    assert rows[:, -1].tolist() == [features.FOLLOWED, 0]
+    assert rows[:, -1].tolist() == [FOLLOWED, 0]
     assert features.personal_keys(reader, [author], [tag]).tolist() == rows[0, COLUMNS : COLUMNS + 2].tolist()
 
 

@@ -71,8 +71,8 @@ def test_a_full_table_forgets_the_longest_untouched(monkeypatch: pytest.MonkeyPa
     for number in range(2, 6):
         heads.learn(0.0, keys(number * size), push(h1=1.0), NOTHING, 1.0)
     assert heads.expired == 1
-    assert heads._rows(old).tolist() == [-1]
-    assert heads._rows(keys(5 * size)).tolist() != [-1]
+    assert heads.rows(old).tolist() == [-1]
+    assert heads.rows(keys(5 * size)).tolist() != [-1]
 
 
 def test_forgetting_and_restoring() -> None:
