@@ -57,14 +57,14 @@ class Answers:
             text = self._shop.ranker.why_not(reader, body.post, self._clock_ms(), _settings(body))
             return Outcome([K.Because(text=text[:RANK_TEXT_CHARS_MAX])])
         if isinstance(body, K.Forget):
-            forgotten = self._shop.apply([E.Forget(reader, at_ms)])
-            return Outcome([K.Because(text="all that was learned of you is forgotten")], forgotten)
+            text = "all that was learned of you is forgotten, and goes from the disk within minutes"
+            return Outcome([K.Because(text=text)], self._shop.forget(reader, at_ms))
         return Outcome([self._export(reader)])
 
     def _consent(self, reader: bytes, at_ms: int, body: K.Consent) -> Outcome:
         writes = self._shop.consented(reader, undo=body.undo)
         if body.undo:
-            writes += self._shop.apply([E.Forget(reader, at_ms)])
+            writes += self._shop.forget(reader, at_ms)
             return Outcome([K.Because(text="nothing is learned of you any more, and what was is forgotten")], writes)
         writes += self._shop.apply([E.Follow(reader, account, at_ms) for account in body.follows])
         return Outcome([K.Because(text="this ranker learns from what you do with its pages")], writes)

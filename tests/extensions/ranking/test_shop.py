@@ -90,3 +90,19 @@ def test_places_of_what_the_ranker_has_forgotten_go(monkeypatch: pytest.MonkeyPa
     database.write(shop.placed({POST: (ANN, 2)}, []))
     database.write(shop.placed({BOB: (BOB, 3)}, []))  # the newest is not judged yet
     assert shop.places == {POST: (ANN, 2), BOB: (BOB, 3)} == Shop(database.query).places
+
+
+def test_who_is_forgotten_goes_out_of_the_log() -> None:
+    database = Database()
+    shop = Shop(database.query)
+    database.write(shop.apply([E.Post(POST, ANN, 1_000), E.Follow(BOB, ANN, 1_001), E.Follow(ANN, BOB, 1_001)]))
+    database.write(shop.apply([E.Signal(BOB, POST, "view", 1.0, 1_002)]))
+    database.write(shop.forget(BOB, 1_003))
+    assert Shop(database.query).erasing  # a restart before it was done does it
+    database.write(shop.apply([E.Follow(BOB, ANN, 1_004)]))  # who begins anew
+    database.write(shop.snapshot())
+    kept = [E.from_bytes(row) for (row,) in database.query("SELECT event FROM rank_log ORDER BY n")]
+    assert [type(event).__name__ for event in kept] == ["Post", "Follow", "Forget", "Follow"]
+    again = Shop(database.query)
+    assert not again.erasing
+    assert again.ranker.snapshot() == shop.ranker.snapshot()
