@@ -39,7 +39,8 @@ class Answers:
         self._shop = shop
         self._key = key
         self._clock_ms = clock_ms
-        self._told: dict[bytes, tuple[int, int]] = {}  # reader → (day, signals on it)
+        self._day = 0
+        self._told: dict[bytes, int] = {}  # reader → signals on this day
         self.dropped = 0  # signals beyond what one reader may send
 
     def answer(self, reader: bytes, at_ms: int, body: Body) -> Outcome:
@@ -56,24 +57,26 @@ class Answers:
             text = self._shop.ranker.why_not(reader, body.post, self._clock_ms(), _settings(body))
             return Outcome([K.Because(text=text[:RANK_TEXT_CHARS_MAX])])
         if isinstance(body, K.Forget):
-            forgotten = self._shop.apply([E.Forget(reader, at_ms)])
-            return Outcome([K.Because(text="all that was learned of you is forgotten")], forgotten)
+            text = "all that was learned of you is forgotten, and goes from the disk within minutes"
+            return Outcome([K.Because(text=text)], self._shop.forget(reader, at_ms))
         return Outcome([self._export(reader)])
 
     def _consent(self, reader: bytes, at_ms: int, body: K.Consent) -> Outcome:
         writes = self._shop.consented(reader, undo=body.undo)
         if body.undo:
-            writes += self._shop.apply([E.Forget(reader, at_ms)])
+            writes += self._shop.forget(reader, at_ms)
             return Outcome([K.Because(text="nothing is learned of you any more, and what was is forgotten")], writes)
         writes += self._shop.apply([E.Follow(reader, account, at_ms) for account in body.follows])
         return Outcome([K.Because(text="this ranker learns from what you do with its pages")], writes)
 
     def _events(self, reader: bytes, at_ms: int, body: K.Signals) -> list[E.AnyEvent]:
-        day, count = self._told.get(reader, (0, 0))
-        count = count if day == at_ms // DAY_MS else 0
+        if at_ms // DAY_MS != self._day:
+            self._day = at_ms // DAY_MS
+            self._told.clear()
+        count = self._told.get(reader, 0)
         room = max(RANK_SIGNALS_PER_DAY - count, 0)
         self.dropped += max(len(body.items) - room, 0)
-        self._told[reader] = (at_ms // DAY_MS, count + len(body.items))
+        self._told[reader] = count + len(body.items)
         return [_signal(reader, at_ms, item) for item in body.items[:room]]
 
     def _page(self, reader: bytes, body: K.Request) -> Outcome:

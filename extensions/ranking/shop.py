@@ -16,7 +16,9 @@ from extensions.ranking.ranker import Ranker
 
 Write = Callable[[sqlite3.Connection], object]
 TABLES: Final = """
-CREATE TABLE IF NOT EXISTS rank_log (n INTEGER PRIMARY KEY, event BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS rank_log (n INTEGER PRIMARY KEY, event BLOB NOT NULL, reader BLOB);
+CREATE INDEX IF NOT EXISTS rank_log_reader ON rank_log (reader) WHERE reader IS NOT NULL;
+CREATE TABLE IF NOT EXISTS rank_erase (account BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rank_snapshot (n INTEGER PRIMARY KEY CHECK (n = 1), number INTEGER NOT NULL, data BLOB);
 CREATE TABLE IF NOT EXISTS rank_places (
     entry BLOB PRIMARY KEY, account BLOB NOT NULL, place INTEGER NOT NULL
@@ -24,7 +26,12 @@ CREATE TABLE IF NOT EXISTS rank_places (
 CREATE TABLE IF NOT EXISTS rank_shards (shard INTEGER PRIMARY KEY, generation INTEGER NOT NULL, place INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS rank_readers (account BLOB PRIMARY KEY) WITHOUT ROWID
 """
+_ERASE: Final = (
+    "DELETE FROM rank_log WHERE n IN (SELECT l.n FROM rank_erase e JOIN rank_log l ON l.reader = e.account"
+    " AND l.n <= e.number)"
+)
 _READ: Final = 10_000  # events of one read of the log
+PLACES_MAX: Final = 200_000  # entries whose place is kept: beyond it those go that the ranker has forgotten itself
 SNAPSHOT_EVERY: Final = 20_000  # events: a restart learns at most so many again, some seconds' worth
 
 
@@ -46,6 +53,7 @@ class Shop:
             except ValueError:
                 continue  # of another version: the log has everything
         self.saved = self.number
+        self.erasing = bool(self._query("SELECT 1 FROM rank_erase LIMIT 1"))
         while True:
             rows = self._query("SELECT n, event FROM rank_log WHERE n > ? ORDER BY n LIMIT ?", (self.number, _READ))
             for number, event in rows:
@@ -69,23 +77,43 @@ class Shop:
         rows = []
         for event in events:
             self.number += 1
-            rows.append((self.number, E.to_bytes(event)))
+            reader = event.reader if isinstance(event, E.Signal | E.Follow | E.Served) else None
+            rows.append((self.number, E.to_bytes(event), reader))
         if not rows:
             return []
-        return [lambda db: db.executemany("INSERT OR REPLACE INTO rank_log VALUES (?, ?)", rows)]
+        return [lambda db: db.executemany("INSERT OR REPLACE INTO rank_log VALUES (?, ?, ?)", rows)]
+
+    def forget(self, account: bytes, at_ms: int) -> list[Write]:
+        """Forget a reader at once, and note that what the log has of it is to be erased; see ``snapshot``."""
+        writes = self.apply([E.Forget(account, at_ms)])
+        row = (account, self.number)
+        self.erasing = True
+        return [*writes, lambda db: db.execute("INSERT OR REPLACE INTO rank_erase VALUES (?, ?)", row)]
 
     def snapshot(self) -> list[Write]:
-        """A snapshot, if it is worth one: what a restart begins with. Only when everything applied was noted."""
-        if self.number - self.saved < SNAPSHOT_EVERY:
+        """A snapshot, if it is worth one: what a restart begins with. Only when everything applied was noted.
+
+        With it goes out of the log whatever is left there of readers who wanted to be forgotten: the snapshot is of
+        after that, so a restart needs none of it.
+        """
+        if self.number - self.saved < SNAPSHOT_EVERY and not self.erasing:
             return []
-        self.saved = self.number
+        self.saved, self.erasing = self.number, False
         row = (self.number, self.ranker.snapshot())
-        return [lambda db: db.execute("INSERT OR REPLACE INTO rank_snapshot VALUES (1, ?, ?)", row)]
+        return [
+            lambda db: db.execute("INSERT OR REPLACE INTO rank_snapshot VALUES (1, ?, ?)", row),
+            lambda db: db.execute(_ERASE),
+            lambda db: db.execute("DELETE FROM rank_erase"),
+        ]
 
     def placed(self, found: dict[bytes, tuple[bytes, int]], gone: Iterable[bytes]) -> list[Write]:
         """Note where entries lie (key → author, offset), and which are gone."""
         self.places |= found
         lost = list(gone)
+        if len(self.places) > PLACES_MAX:
+            learner = self.ranker.learner
+            known = learner.catalog.slot_of.keys() | learner.note_of.keys() | found.keys()
+            lost += [key for key in self.places if key not in known]
         for key in lost:
             self.places.pop(key, None)
         rows = [(key, account, place) for key, (account, place) in found.items()]

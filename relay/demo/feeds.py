@@ -10,6 +10,8 @@ import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,8 +119,9 @@ class Feeds:
     async def _by_time(self, reader: Person) -> None:
         self._tell("alice reads by time: no ranker has learned anything yet")
         lines = await self._lines(reader, "timeline")
-        stamps = [line.split("  ")[1] for line in lines]
-        self.figures.by_time, self.figures.ordered = len(lines), stamps == sorted(stamps, reverse=True)
+        stamps = [_moment(line) for line in lines]
+        falls = all(late >= early or late.month < early.month for late, early in pairwise(stamps))
+        self.figures.by_time, self.figures.ordered = len(lines), falls
 
     async def _ranked(self, reader: Person) -> None:
         self._tell("alice opts in; the ranker learns from what she tells it, sealed; she asks for a page, and why")
@@ -146,8 +149,7 @@ class Feeds:
         await self._lines(reader, "less", _name(before[0]))
         after = await self._page(reader)
         self.figures.differs_ms = round((trio.current_time() - began) * 1000, 1)
-        same = [_name(line) for line in before[1:]]  # but for the post itself
-        self.figures.differs = [_name(line) for line in after] != same
+        self.figures.differs = [_name(line) for line in after] != [_name(line) for line in before]
 
     async def _page(self, reader: Person) -> list[str]:
         return [line for line in await self._lines(reader, "ranked", "plain") if ". " in line[:6]]
@@ -171,6 +173,11 @@ class Feeds:
             f"less like this: another page after {f.differs_ms} ms": f.differs,
             f"a briefing of {len(f.briefing)} lines": bool(f.briefing),
         }
+
+
+def _moment(line: str) -> datetime:
+    """When a post was stored, to the minute; what is shown has no year."""
+    return datetime.strptime(f"2000 {line.split('  ')[1]} +0000", "%Y %d %b %H:%M %z")
 
 
 def _name(line: str) -> str:

@@ -16,7 +16,7 @@ from tests.support.ranking import open_ranking
 
 
 async def test_what_people_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "POLL_S", 0.01)
+    monkeypatch.setattr(worker, "POLL_S", 0.03)
     async with open_ranking(tmp_path) as town:
         ann = (await town.stage.person("ann")).client
         bob = await town.reader("bob", ann)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.support.ranking import open_ranking
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "POLL_S", 0.01)
+    monkeypatch.setattr(worker, "POLL_S", 0.03)
 
 
 async def test_what_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,3 +134,51 @@ async def test_pages_go_on_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert {item.item.entry.key for item in (*first.items, *second.items)} == {post.key for post in posts}
         with pytest.raises(RankError, match="whole ranking"):
             await bob.feed.rank.page(3, below=second)
+
+
+async def test_ones_rights_and_settings(tmp_path: Path) -> None:
+    async with open_ranking(tmp_path) as town:
+        ann = (await town.stage.person("ann")).client
+        posts = [await said(ann, text, "sea") for text in ("one", "two")]
+        bob = await town.reader("bob", ann)
+        await town.knows(*posts)
+        rank = bob.feed.rank
+        await bob.feed.mute(ann.account)
+        assert (await rank.page(explore=False)).items == ()
+        await bob.feed.unmute(ann.account)
+        page = await rank.page(explore=False)
+        first = page.items[0]
+        assert sum(int(line.split()[0]) for line in first.why[1:]) == first.placed.score
+        tried = replace(first, placed=structs.replace(first.placed, explored=50_000))
+        assert "at odds of 5.00 %" in tried.why[0]
+        await rank.set_slider(fresh=100)
+        await rank.set_slider(bridging=700)
+        assert rank.home is not None
+        assert (rank.home.bridging, rank.home.fresh) == (700, 100)
+        with pytest.raises(RankError, match="0 to 1000"):
+            await rank.set_slider(bridging=-1)
+        assert await rank.why_not(posts[0])
+        brief = await rank.briefing()
+        assert {item.item.text for item in brief.items} <= {"one", "two"}
+        assert all(item.agreement is not None for item in brief.items)
+        await rank.less(first)
+        assert first.placed.post.hex() in (await rank.export()).decode()
+        assert "forgotten" in await rank.forget()
+        again = ranked.Rank(bob.engine, bob.feed.timelines, bob._pair_topic, bob.find)  # as after a restart
+        assert again.home == rank.home
+        assert "forgotten" in await rank.opt_out()
+        for refused in (rank.page(), rank.less(first), rank.briefing()):
+            with pytest.raises(RankError, match="not opted in"):
+                await refused
+
+
+async def test_a_briefing_that_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_ranking(tmp_path) as town:
+        bob = await town.reader("bob")
+
+        async def ask(body: object, wanted: object) -> Any:
+            return K.Brief(signed=b"\xc1", offsets=())
+
+        monkeypatch.setattr(bob.feed.rank, "_ask", ask)
+        with pytest.raises(RankError, match="briefing cannot be believed"):
+            await bob.feed.rank.briefing()

@@ -6,8 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trio
 
 from clients.client import Client, open_client
+from clients.connection import LinkDown
 from clients.feed import Gap, Item, timeline
 from clients.vault import Secret, Vault
 from protocol import limits as L
@@ -139,3 +141,42 @@ async def test_a_restored_feed_is_read_anew(tmp_path: Path) -> None:
         page = await bob.feed.timeline()
         assert texts(page) == ["one"]
         assert isinstance(page[0], Item)
+
+
+async def test_threads(tmp_path: Path) -> None:
+    async with open_town(tmp_path) as town:
+        ann, bob = await people(town, "ann", "bob")
+        post = await said(ann, "one")
+        reply = await bob.feed.stored(await bob.feed.reply(post, "two"))
+        await ann.feed.stored(await ann.feed.reply(reply, "three"))
+        await bob.feed.stored(await bob.feed.like(post))
+        await ann.feed.stored(await ann.feed.edit(post, "one, edited"))
+        for entry in (post, reply):
+            found = await bob.feed.timelines.thread(entry)
+            assert [(depth, item.text) for depth, item in found] == [(0, "one, edited"), (1, "two"), (2, "three")]
+        await ann.feed.stored(await ann.feed.delete(post))
+        assert await bob.feed.timelines.thread(post) == []
+        assert [item.text for _, item in await bob.feed.timelines.thread(reply)] == ["two", "three"]
+        await bob.feed.timeline()
+        assert bob.feed.timelines.likes() == {post.key}
+        await bob.feed.stored(await bob.feed.like(post, undo=True))
+        assert bob.feed.timelines.likes() == set()
+
+
+async def test_what_cannot_be_checked_now_is_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_town(tmp_path) as town:
+        ann, bob = await people(town, "ann", "bob")
+        await said(ann, "one")
+        await bob.feed.follow(ann.account)
+        await until(lambda: texts(bob.feed.timelines.page(None, 9)) == ["one"], "it")
+        asked = trio.Event()
+
+        async def down(raws: object) -> None:
+            asked.set()
+            raise LinkDown("gone")
+
+        monkeypatch.setattr(bob.feed.reader, "checked", down)
+        await said(ann, "two")
+        await asked.wait()
+        monkeypatch.undo()
+        assert texts(await bob.feed.timeline()) == ["two", "one"]

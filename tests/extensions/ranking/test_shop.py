@@ -59,3 +59,50 @@ def test_what_was_not_written_is_forgotten() -> None:
     shop.stale = True
     shop.load()
     assert (shop.number, shop.stale, shop.ranker.statistics().posts) == (0, False, 0)
+
+
+def test_a_snapshot_saves_most_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SNAPSHOT_EVERY", 2)
+    database = Database()
+    shop = Shop(database.query)
+    database.write(shop.apply([E.Post(POST, ANN, 1_000)]))
+    assert shop.snapshot() == []
+    database.write(shop.apply([E.Follow(BOB, ANN, 1_001)]))
+    database.write(shop.snapshot())
+    assert shop.snapshot() == []
+    database.write(shop.note([E.Tick(1_002)]))
+    shop.ranker.apply(E.Tick(1_002))
+    again = Shop(database.query)
+    assert (again.number, again.saved) == (3, 2)
+    assert again.ranker.snapshot() == shop.ranker.snapshot()
+    database.db.execute("UPDATE rank_snapshot SET data = x'00'")  # of another version: the log has everything
+    anew = Shop(database.query)
+    assert (anew.number, anew.saved) == (3, 0)
+    assert anew.ranker.snapshot() == shop.ranker.snapshot()
+
+
+def test_places_of_what_the_ranker_has_forgotten_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PLACES_MAX", 1)
+    database = Database()
+    shop = Shop(database.query)
+    database.write(shop.apply([E.Post(POST, ANN, 1_000)]))
+    database.write(shop.placed({ANN: (ANN, 1)}, []))
+    database.write(shop.placed({POST: (ANN, 2)}, []))
+    database.write(shop.placed({BOB: (BOB, 3)}, []))  # the newest is not judged yet
+    assert shop.places == {POST: (ANN, 2), BOB: (BOB, 3)} == Shop(database.query).places
+
+
+def test_who_is_forgotten_goes_out_of_the_log() -> None:
+    database = Database()
+    shop = Shop(database.query)
+    database.write(shop.apply([E.Post(POST, ANN, 1_000), E.Follow(BOB, ANN, 1_001), E.Follow(ANN, BOB, 1_001)]))
+    database.write(shop.apply([E.Signal(BOB, POST, "view", 1.0, 1_002)]))
+    database.write(shop.forget(BOB, 1_003))
+    assert Shop(database.query).erasing  # a restart before it was done does it
+    database.write(shop.apply([E.Follow(BOB, ANN, 1_004)]))  # who begins anew
+    database.write(shop.snapshot())
+    kept = [E.from_bytes(row) for (row,) in database.query("SELECT event FROM rank_log ORDER BY n")]
+    assert [type(event).__name__ for event in kept] == ["Post", "Follow", "Forget", "Follow"]
+    again = Shop(database.query)
+    assert not again.erasing
+    assert again.ranker.snapshot() == shop.ranker.snapshot()

@@ -17,7 +17,7 @@ from tests.support.workers import until
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "POLL_S", 0.01)
+    monkeypatch.setattr(module, "POLL_S", 0.03)
 
 
 async def test_a_reader_and_the_ranker(tmp_path: Path) -> None:
