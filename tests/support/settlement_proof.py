@@ -138,13 +138,13 @@ async def throughput(seed: int) -> dict[str, Any]:
     times = {name: best[name] / best["1"] for name in ("100", "1000")} | {"hot": best["hot"] / best["1000"]}
     goals = {"100": 25.0, "1000": 40.0, "hot": ledger_bench.HOT_GOAL}
     missed = [f"{name}: {times[name]:.2f} of {goal}" for name, goal in goals.items() if times[name] < goal]
-    check(all(times[name] > goal / 2 for name, goal in goals.items()), f"far below the goals: {missed}")
-    return {
+    figures = {
         "a transaction each /s": round(best["1"]), "batches of 100": f"{best['100']:.0f} ({times['100']:.0f} ×)",
         "batches of 1,000": f"{best['1000']:.0f} ({times['1000']:.0f} ×)",
         "one hot account": f"{best['hot']:.0f} ({times['hot']:.2f} × uniform)", "a bare table": round(bare),
-        "goals of 25, 40 and 0.9 ×": "met" if not missed else f"missed: {', '.join(missed)}",
     }  # fmt: skip
+    check(not missed, f"goals of 25, 40 and 0.9 × missed: {', '.join(missed)}; {figures}")
+    return figures
 
 
 async def end_to_end(seed: int, transfers: int = 4800) -> dict[str, Any]:
@@ -158,15 +158,16 @@ async def end_to_end(seed: int, transfers: int = 4800) -> dict[str, Any]:
     cost = {name: run["worker cpu ms"] for name, run in (("short", short), ("long", long))}
     check(cost["long"] < 1.5 * cost["short"], f"a payment costs more in a longer burst: {cost}")
     parts = ", ".join(f"{name} {ms}" for name, ms in long["parts"].items())
-    return {
+    figures = {
         "worker and relay alone, answered /s": f"{short['answered /s']} (of {short['transfers']} at once), "
         f"{long['answered /s']} (of {long['transfers']})",
         "with 16 payers on the same cores /s": live["answered /s"],
         "cpu ms a payment": f"worker {long['worker cpu ms']} (main thread {long['of it main thread ms']}), relay "
         f"{long['relay cpu ms']}, payers {live['payers cpu ms']}",
-        "goal of 2000 /s": "met" if long["answered /s"] >= GOAL_PER_S else "missed",
         "the worker's main thread, ms a payment": parts,
     }  # fmt: skip
+    check(long["answered /s"] >= GOAL_PER_S, f"goal of {GOAL_PER_S}/s missed: {figures}")
+    return figures
 
 
 async def restart_1m(seed: int) -> dict[str, Any]:
