@@ -186,7 +186,8 @@ class Gaming:
             _write(" ".join(rest) or rest[0], self._games.transcript(record.match))
             return ["saved; `chappe game verify` checks it"]
         if verb == "pgn":
-            text = pgn(following, self.names(record))
+            own = self._client.engine.shelf.identity.handle or short(self._client.account)
+            text = pgn(following, [own if name == "me" else name for name in self.names(record)])
             if rest:
                 _write(" ".join(rest), text.encode())
             return [clean(line) for line in text.splitlines()]

@@ -100,6 +100,7 @@ def _show(story: Story) -> None:
         ("all there again after", f"{figures.back_after_kill_ms:.0f} ms"),
         ("marker in the relay's files and log", ", ".join(figures.marker_in_files) or "nowhere"),
         ("marker in the relay's memory", memory),
+        *figures.games.items(),
         ("seed", f"{figures.seed}"),
         ("took", f"{figures.seconds} s"),
     ]
@@ -110,6 +111,8 @@ def _show(story: Story) -> None:
     console.print()
     console.print(table)
     console.print()
+    for line in figures.pgn:
+        console.print(line, style="dim", markup=False)
     if figures.ok:
         console.print("[bold green]everything that is promised happened[/]")
     for failure in figures.failures:

@@ -12,6 +12,7 @@ from typing import Any
 
 import trio
 
+from relay.demo.games import Games
 from relay.demo.judge import Verdict, files_with, judge, memory_holds, percentile
 from relay.demo.processes import ANSWER_S, Bell, DemoFailed, Person, RelayProcess
 
@@ -41,6 +42,8 @@ class Figures:
     back_after_kill_ms: float = 0.0
     marker_in_files: list[str] = field(default_factory=list)
     marker_in_memory: bool | None = None
+    games: dict[str, str] = field(default_factory=dict)
+    pgn: list[str] = field(default_factory=list)
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
 
@@ -63,6 +66,7 @@ class Sizes:
     paced: int = 100  # messages for the latency figures
     away: int = 500  # messages while somebody is away
     killing: int = 60  # messages each of four people while the relay is killed
+    games: bool = True  # whether they play, too
 
 
 class Story:
@@ -89,9 +93,10 @@ class Story:
             await self._pair()
             await self._group()
             await self._latency()
-            await self._away(nursery)
-            await self._kill(nursery)
-            await self._marker_search()
+            async with trio.open_nursery() as beside:  # what was timed is over: games go on beside the rest
+                if self.sizes.games:
+                    beside.start_soon(self._games)
+                await self._rest(nursery)
         except DemoFailed as error:
             self.figures.failures.append(str(error))
         self.figures.seconds = round(trio.current_time() - began, 1)
@@ -199,6 +204,22 @@ class Story:
             ["relay.log"] if marker in self.relay.log.read_bytes() else []
         )
         self.figures.marker_in_memory = await trio.to_thread.run_sync(memory_holds, marker, self.relay.pid)
+
+    async def _rest(self, nursery: trio.Nursery) -> None:
+        try:
+            await self._away(nursery)
+            await self._kill(nursery)
+            await self._marker_search()
+        except DemoFailed as error:
+            self.figures.failures.append(str(error))
+
+    async def _games(self) -> None:
+        games = Games(self.directory / "games", self._tell)
+        try:
+            await games.run()
+        except* DemoFailed as group:
+            self.figures.failures += [f"games: {error}" for error in group.exceptions]
+        self.figures.games, self.figures.pgn = games.figures, games.pgn
 
     # -- helpers -------------------------------------------------------------------------------------------------------
     async def _each(self, names: list[str], action: Callable[[Person], Any]) -> None:
