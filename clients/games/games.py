@@ -52,9 +52,11 @@ class Games:
         self._pair = pair
         self._find = find
         self._news = trio.Event()
+        self.version = 0  # goes up whenever something has changed
         self.book.changed = self._wake
 
     def _wake(self) -> None:
+        self.version += 1
         self._news.set()
         self._news = trio.Event()
 
@@ -85,9 +87,10 @@ class Games:
             raise GameError("this match has not begun")
         return record
 
-    async def changed(self) -> None:
-        """Wait until something has changed in a match."""
-        await self._news.wait()
+    async def changed(self, since: int | None = None) -> None:
+        """Wait until something has changed in a match, from now on or since a ``version``."""
+        if since in (None, self.version):
+            await self._news.wait()
 
     async def until(self, condition: Callable[[], object], timeout_s: float = ANSWER_S) -> bool:
         """Wait until something holds, at most so long; whether it does."""

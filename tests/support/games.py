@@ -90,12 +90,12 @@ class Club:
                 except (Refusal, CannotAdd):
                     await trio.sleep(0.01)
 
-    async def meet(self, one: Client, other: Client) -> None:
+    async def meet(self, one: Client, other: Client | bytes) -> None:
         """Found the conversation of two people, of whom the second may only just have arrived."""
         with trio.fail_after(WAIT_S):
             while True:
                 try:
-                    await one.pair(other.account)
+                    await one.pair(other if isinstance(other, bytes) else other.account)
                     return
                 except (Refusal, CannotAdd):
                     await trio.sleep(0.01)
