@@ -7,7 +7,7 @@ Rule 2.  What is live (offered or played) is always in memory; what is over is r
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -49,6 +49,7 @@ class Hall:
 
     referee: Referee
     query: Query
+    prepare: Callable[[str], Awaitable[None]] | None = None  # called before a match of some game is read
     tables: dict[bytes, Table] = field(default_factory=dict)
     watchers: dict[bytes, set[bytes]] = field(default_factory=dict)
     shows: dict[bytes, list[Show]] = field(default_factory=dict)
@@ -82,6 +83,8 @@ class Hall:
 
     async def _load(self, facts: bytes) -> None:
         row = table = rows.unpacked(facts)
+        if self.prepare is not None:
+            await self.prepare(row.terms.game)
         if row.genesis is not None:
             query = (row.match, 0, L.GAME_PLIES_MAX + 1)
             packed = await trio.to_thread.run_sync(self.query, rows.ENTRIES, query)

@@ -175,7 +175,10 @@ class _Step:
         players = (*table.players, player)
         self._table = replace(table, players=players)
         if len(players) == table.terms.seats:
-            self._start()
+            try:
+                self._start()
+            except MatchError as error:  # an engine that fails at the first position
+                self._close(f"it cannot begin: {error}")
 
     def _start(self) -> None:
         genesis, players = seated(self._referee, self._table, self._now_ms)

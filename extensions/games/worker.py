@@ -22,6 +22,7 @@ from extensions.errors import WorkerError
 from extensions.games import bounds as B
 from extensions.games import rows
 from extensions.games import table as T
+from extensions.games.engines import Engines, make_engines
 from extensions.games.hall import Hall
 from extensions.games.pulse import Pulse, RefereeClock
 from extensions.games.referee import Referee
@@ -34,7 +35,6 @@ from protocol import limits as L
 from protocol.identity import SigningKey
 from protocol.ids import pair_topic
 from protocol.messages import game as G
-from protocol.rules.games import GAMES
 
 NAME: Final = "games"
 FILE: Final = "games.pulse"
@@ -62,8 +62,9 @@ class Players(Presence):
 class Refereeing:
     """What one process of the worker has in memory: the hall, once it is loaded."""
 
-    def __init__(self, clock: RefereeClock | None = None) -> None:
+    def __init__(self, clock: RefereeClock | None, engines: Engines) -> None:
         self._clock = clock
+        self._engines = engines
         self._halls: dict[object, Hall] = {}
         self._opened = trio.Event()
         self.hall: Hall | None = None
@@ -82,6 +83,8 @@ class Refereeing:
                 match = match_of(job.body)
                 if match is not None and match not in round_.tables:
                     await hall.find(match)
+                if isinstance(job.body, G.Offer):
+                    await self._engines.ensure(job.body.game)
                 wanted = job.body.ply if isinstance(job.body, G.Fetch) else None
                 entries = [] if wanted is None else await hall.entries(job.body.match, wanted)
                 round_.take(Asked(job.account, job.item.device, job.body, job.id), entries)
@@ -114,8 +117,8 @@ class Refereeing:
             raise WorkerError("this worker's database does not hold its root key, with which it signs what it rules")
         if self._clock is None:
             self._clock = RefereeClock(shelf.clock_ms)
-        referee = Referee(SigningKey(shelf.identity.root_seed), GAMES)
-        hall = Hall(referee, shelf.vault.query)
+        referee = Referee(SigningKey(shelf.identity.root_seed), self._engines, self._engines.versions)
+        hall = Hall(referee, shelf.vault.query, self._engines.ensure)
         pulse = Pulse(shelf.vault.path.with_name(FILE))
         try:
             await hall.load()
@@ -131,6 +134,7 @@ class Refereeing:
             self._halls.pop(process.engine, None)
             self.hall = None
             pulse.close()
+            self._engines.close()
 
     async def _resume(self, process: Process, hall: Hall, last_ms: int) -> None:
         """The time in which we were not there is nobody's thinking time."""
@@ -240,8 +244,8 @@ def _present(round_: Round, event: T.Gone | T.Back) -> None:
             round_.happens(table, event)
 
 
-def make_worker(clock: RefereeClock | None = None) -> Worker:
-    """The worker, with nothing in memory yet."""
+def make_worker(clock: RefereeClock | None = None, engines: Engines | None = None) -> Worker:
+    """The worker, with nothing in memory yet; ``engines`` None: with all that is installed."""
     made = Worker(
         NAME,
         consumes=CONSUMES,
@@ -252,7 +256,7 @@ def make_worker(clock: RefereeClock | None = None) -> Worker:
         single=True,
         batch_items=B.BATCH_JOBS,
     )
-    refereeing = Refereeing(clock)
+    refereeing = Refereeing(clock, make_engines() if engines is None else engines)
     made.taker(refereeing.take)
     made.beside(refereeing.run)
     return made
