@@ -12,7 +12,7 @@ from clients.events import Received
 from clients.games import GameError, Games, Record, State
 from clients.games.boards import board, status
 from clients.games.following import Position
-from clients.games.notation import action_of, moves_of_pgn, pgn, shown, uci
+from clients.games.notation import action_of, moves_of_pgn, moves_of_sgf, pgn, sgf, shown, uci
 from protocol.errors import RemoteProtocolError
 from protocol.messages import Body, parse
 from protocol.messages import game as G
@@ -24,7 +24,7 @@ HELP: Final = """\
 [bold]/move[/] MOVE  [bold]/board[/]  [bold]/moves[/]   play; look; what is legal
 [bold]/resign[/]  [bold]/draw[/]  [bold]/refuse[/]  [bold]/claim[/] [MOVE]   give up, agree, do not, claim a draw
 [bold]/takeback[/]  [bold]/abort[/]  [bold]/rematch[/]
-[bold]/game[/] show|use|save|pgn|fen|uci|watch|unwatch|replay …   another game, files, somebody else's match"""
+[bold]/game[/] show|use|save|pgn|sgf|fen|uci|watch|unwatch|replay …   another game, files, somebody else's match"""
 _DIGITS_MIN: Final = 4
 _LIVE: Final = (State.OFFERED, State.INVITED, State.ACCEPTED, State.PLAYING)
 
@@ -185,9 +185,10 @@ class Gaming:
         if verb == "save":
             _write(" ".join(rest) or rest[0], self._games.transcript(record.match))
             return ["saved; `chappe game verify` checks it"]
-        if verb == "pgn":
+        if verb in ("pgn", "sgf"):
             own = self._client.engine.shelf.identity.handle or short(self._client.account)
-            text = pgn(following, [own if name == "me" else name for name in self.names(record)])
+            write = pgn if verb == "pgn" else sgf
+            text = write(following, [own if name == "me" else name for name in self.names(record)])
             if rest:
                 _write(" ".join(rest), text.encode())
             return [clean(line) for line in text.splitlines()]
@@ -196,12 +197,13 @@ class Gaming:
         if verb == "fen":
             uci(following)  # for chess only
             return [clean(self._games.position(record.match).seen.decode())]
-        raise GameError(f"/game show, use, save, pgn, fen, uci, watch, unwatch or replay, not {verb!r}")
+        raise GameError(f"/game show, use, save, pgn, sgf, fen, uci, watch, unwatch or replay, not {verb!r}")
 
     async def _replay(self, path: str) -> list[str]:
-        """Play the moves of a PGN file that are ours, as far as the match has followed it."""
+        """Play the next move of a PGN or SGF file that the match has followed so far."""
         record = self.hand()
-        wanted = moves_of_pgn(_text(path))
+        read = moves_of_sgf if record.game == "go" else moves_of_pgn
+        wanted = read(_text(path))
         following = self._games.book.follow(record)
         match = following.match
         if match is None or match.moves >= len(wanted):

@@ -20,7 +20,7 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 #: Where a distribution's import name is another, or it is needed without being imported.
 IMPORT_NAMES = {"pynacl": "nacl", "prometheus-client": "prometheus_client", "open-spiel": "pyspiel"}
 #: What only modules that are still to come import.
-ARRIVING = {"clients/tui": "textual", "extensions/ranking": "numpy", "extensions/games/openspiel": "pyspiel"}
+ARRIVING = {"clients/tui": "textual", "extensions/ranking": "numpy"}
 NEVER_IMPORTED = {"hiredis": "redis and relay.broker use it when it is there", "psycopg": "a driver, by its URL"}
 #: Each package that the project is built on, and the file that is its natural home.
 HOMES = {

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("relay", "protocol", "clients", "storage", "extensions")
 #: What rules speak of and nobody has written yet, without the suffix of Python. Nothing else may be missing.
-WAITING = frozenset({"clients/tui", "extensions/ranking", "extensions/games/openspiel"})
+WAITING = frozenset({"clients/tui", "extensions/ranking"})
 #: Where a checkout without git (an unpacked source archive) is searched.
 _FALLBACK = ("*.*", "Makefile", ".ci/*", *(f"{package}/**/*.*" for package in (*PACKAGES, "tests")))
 

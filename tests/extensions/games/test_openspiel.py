@@ -20,6 +20,7 @@ from protocol.rules.base import CHANCE, AnyRules, IllegalAction, ParameterError,
 from protocol.transcript import Statement, Transcript, sign
 from tests.extensions.games.tables import player
 from tests.protocol.playing import KEYS, REFEREE, START_MS
+from tests.support.games_spiel import run_walks
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +148,8 @@ def test_an_engine_that_does_not_start() -> None:
     broken = Sandbox("no_such_module_anywhere")
     with pytest.raises(EngineFailed):
         O.games(broken)
+
+
+@pytest.mark.long
+def test_a_hundred_random_games_of_each() -> None:
+    assert run_walks(1, 100)["each"] == 100
