@@ -20,6 +20,7 @@ from protocol.rules.games import GAMES
 
 HELP: Final = """\
 [bold]/play[/] GAME NAME [CLOCK] [rated]   offer a game (chess, connectfour, go, …; clock as 300+3, 600+5x30, 3d)
+[bold]/seek[/] GAME [CLOCK] [rated]   have the referee find somebody of about your strength; /seek off
 [bold]/games[/]  [bold]/accept-game[/] [GAME]  [bold]/decline-game[/] [GAME]   what there is; take an offer, or do not
 [bold]/move[/] MOVE  [bold]/board[/]  [bold]/moves[/]   play; look; what is legal
 [bold]/resign[/]  [bold]/draw[/]  [bold]/refuse[/]  [bold]/claim[/] [MOVE]   give up, agree, do not, claim a draw
@@ -39,7 +40,8 @@ class Gaming:
         self.offered = b""  # the match that was offered last
         act = {"resign": "resign", "draw": "draw", "refuse": "refuse", "takeback": "takeback", "abort": "abort"}
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
-            "play": self._play, "games": self._list, "accept-game": self._accept, "decline-game": self._decline,
+            "play": self._play, "seek": self._seek, "games": self._list,
+            "accept-game": self._accept, "decline-game": self._decline,
             "move": self._move, "board": self._board, "moves": self._moves, "claim": self._claim,
             "rematch": self._rematch, "game": self._game, **{verb: self._acting(name) for verb, name in act.items()},
         }  # fmt: skip
@@ -83,6 +85,14 @@ class Gaming:
         other = await self._account(name)
         self._in_hand = self.offered = await self._games.offer(game, other, clock=clock, rated=rated)
         return [f"{game} is offered to {name}: {short(self.offered)}"]
+
+    async def _seek(self, words: list[str]) -> list[str]:
+        if words[0] == "off":
+            await self._games.seek_no_more()
+            return ["seeking nobody any more"]
+        clock = next((word for word in words[1:] if word != "rated"), "none")
+        self._in_hand = await self._games.seek(words[0], clock=clock, rated="rated" in words[1:])
+        return self.show(self.hand())
 
     async def _account(self, name: str) -> bytes:
         try:

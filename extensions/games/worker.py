@@ -39,7 +39,7 @@ from protocol.messages import game as G
 NAME: Final = "games"
 FILE: Final = "games.pulse"
 CONSUMES: Final = (
-    "game.offer", "game.accept", "game.decline", "game.rematch", "game.fetch", "game.watch",
+    "game.offer", "game.seek", "game.accept", "game.decline", "game.rematch", "game.fetch", "game.watch",
     *(body.TYPE for body in G.KIND_OF),
 )  # fmt: skip
 PRODUCES: Final = (
@@ -83,7 +83,7 @@ class Refereeing:
                 match = match_of(job.body)
                 if match is not None and match not in round_.tables:
                     await hall.find(match)
-                if isinstance(job.body, G.Offer):
+                if isinstance(job.body, G.Offer | G.Seek):
                     await self._engines.ensure(job.body.game)
                 wanted = job.body.ply if isinstance(job.body, G.Fetch) else None
                 entries = [] if wanted is None else await hall.entries(job.body.match, wanted)
@@ -151,13 +151,13 @@ class Refereeing:
                 await news.wait()
                 continue
             async with hall.lock:
-                await self._round(process, hall, lambda r: r.tick(hall.due(r.now_ms)))
+                await self._round(process, hall, _tick)
                 await self._show(process, hall)
 
     async def _round(self, process: Process, hall: Hall, decide: Callable[[Round], object]) -> None:
         round_ = Round(hall, self._now_ms(), process.engine.shelf.entropy)
         decide(round_)
-        if not round_.tables:
+        if not round_.tables and not round_.says:
             return
         effects = process.effects()
         effects.writes.append(round_.write)
@@ -226,6 +226,13 @@ class Refereeing:
                 before = playing
                 players.follow()
             await news.wait()
+
+
+def _tick(round_: Round) -> None:
+    """Whatever time does."""
+    round_.tick(round_.hall.due(round_.now_ms))
+    if round_.now_ms >= round_.hall.pair_ms and len(round_.hall.seekers) > 1:
+        round_.pair()
 
 
 def _away(round_: Round, matches: list[bytes], away_ms: int) -> None:
