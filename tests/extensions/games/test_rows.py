@@ -11,8 +11,8 @@ from extensions.games import rows
 from extensions.games.pairing import Seeker
 from extensions.games.table import Phase, Player, Terms
 from protocol.messages import game as G
-from protocol.rules.clocks import parse_spec
 from protocol.plies import Kind
+from protocol.rules.clocks import parse_spec
 from tests.extensions.games.halls import House, account
 from tests.protocol.playing import KEYS
 
