@@ -131,20 +131,24 @@ def _move(rules: AnyRules, match: Match, act: Act, at_ms: int) -> Match:
     clocks = _stopped(match, act, at_ms)
     offers = _put(match.offers, act.seat, int(act.draw))
     undo = _Undo(match.state, act.seat, match.undo) if rules.undoable else None
-    moved = replace(
-        match, clocks=clocks, undo=undo, offers=offers, moves=match.moves + 1, takeback_by=None,
+    return _settled(
+        rules, match, state, at_ms, clocks=clocks, undo=undo, offers=offers, moves=match.moves + 1, takeback_by=None,
         draw_by=act.seat if act.draw else None,
     )  # fmt: skip
-    return _settled(rules, moved, state, at_ms)
 
 
-def _settled(rules: AnyRules, match: Match, state: Any, at_ms: int) -> Match:
-    """A new state of the game: its end, or the clocks of those whose turn it is."""
-    outcome = rules.result(state)
-    running = () if outcome or not match.began else tuple(seat for seat in rules.turn(state) if seat != CHANCE)
+def _settled(
+    rules: AnyRules, match: Match, state: Any, at_ms: int, *, clocks: C.Clocks | None = None, moves: int | None = None,
+    **changes: Any,
+) -> Match:  # fmt: skip
+    """A new state of the game: its end, or the clocks of those whose turn it is; with what else has changed."""
+    outcome, played = rules.result(state), match.moves if moves is None else moves
+    began = played >= match.seats
+    running = () if outcome or not began else tuple(seat for seat in rules.turn(state) if seat != CHANCE)
     blank = ("",) * match.seats
     return replace(
-        match, state=state, outcome=outcome, clocks=C.run(match.clocks, running, at_ms), commits=blank, reveals=blank
+        match, state=state, outcome=outcome, clocks=C.run(clocks or match.clocks, running, at_ms), moves=played,
+        commits=blank, reveals=blank, **changes,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from clients.events import Received
 from clients.games import GameError, Games, Record, State
 from clients.games.boards import board, status
 from clients.games.following import Position
-from clients.games.notation import action_of, moves_of_pgn, pgn, shown, uci
+from clients.games.notation import action_of, moves_of_pgn, moves_of_sgf, pgn, sgf, shown, uci
 from protocol.errors import RemoteProtocolError
 from protocol.messages import Body, parse
 from protocol.messages import game as G
@@ -20,11 +20,12 @@ from protocol.rules.games import GAMES
 
 HELP: Final = """\
 [bold]/play[/] GAME NAME [CLOCK] [rated]   offer a game (chess, connectfour, go, …; clock as 300+3, 600+5x30, 3d)
+[bold]/seek[/] GAME [CLOCK] [rated]   have the referee find somebody of about your strength; /seek off
 [bold]/games[/]  [bold]/accept-game[/] [GAME]  [bold]/decline-game[/] [GAME]   what there is; take an offer, or do not
 [bold]/move[/] MOVE  [bold]/board[/]  [bold]/moves[/]   play; look; what is legal
 [bold]/resign[/]  [bold]/draw[/]  [bold]/refuse[/]  [bold]/claim-draw[/] [MOVE]   give up, agree, do not, claim it
 [bold]/takeback[/]  [bold]/abort[/]  [bold]/rematch[/]
-[bold]/game[/] show|use|save|pgn|fen|uci|watch|unwatch|replay …   another game, files, somebody else's match"""
+[bold]/game[/] show|use|save|pgn|sgf|fen|uci|watch|unwatch|replay …   another game, files, somebody else's match"""
 _DIGITS_MIN: Final = 4
 _LIVE: Final = (State.OFFERED, State.INVITED, State.ACCEPTED, State.PLAYING)
 
@@ -39,7 +40,8 @@ class Gaming:
         self.offered = b""  # the match that was offered last
         act = {"resign": "resign", "draw": "draw", "refuse": "refuse", "takeback": "takeback", "abort": "abort"}
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
-            "play": self._play, "games": self._list, "accept-game": self._accept, "decline-game": self._decline,
+            "play": self._play, "seek": self._seek, "games": self._list,
+            "accept-game": self._accept, "decline-game": self._decline,
             "move": self._move, "board": self._board, "moves": self._moves, "claim-draw": self._claim,
             "rematch": self._rematch, "game": self._game, **{verb: self._acting(name) for verb, name in act.items()},
         }  # fmt: skip
@@ -83,6 +85,14 @@ class Gaming:
         other = await self._account(name)
         self._in_hand = self.offered = await self._games.offer(game, other, clock=clock, rated=rated)
         return [f"{game} is offered to {name}: {short(self.offered)}"]
+
+    async def _seek(self, words: list[str]) -> list[str]:
+        if words[0] == "off":
+            await self._games.seek_no_more()
+            return ["seeking nobody any more"]
+        clock = next((word for word in words[1:] if word != "rated"), "none")
+        self._in_hand = await self._games.seek(words[0], clock=clock, rated="rated" in words[1:])
+        return self.show(self.hand())
 
     async def _account(self, name: str) -> bytes:
         try:
@@ -185,8 +195,10 @@ class Gaming:
         if verb == "save":
             _write(" ".join(rest) or rest[0], self._games.transcript(record.match))
             return ["saved; `chappe game verify` checks it"]
-        if verb == "pgn":
-            text = pgn(following, self.names(record))
+        if verb in ("pgn", "sgf"):
+            own = self._client.engine.shelf.identity.handle or short(self._client.account)
+            write = pgn if verb == "pgn" else sgf
+            text = write(following, [own if name == "me" else name for name in self.names(record)])
             if rest:
                 _write(" ".join(rest), text.encode())
             return [clean(line) for line in text.splitlines()]
@@ -195,12 +207,13 @@ class Gaming:
         if verb == "fen":
             uci(following)  # for chess only
             return [clean(self._games.position(record.match).seen.decode())]
-        raise GameError(f"/game show, use, save, pgn, fen, uci, watch, unwatch or replay, not {verb!r}")
+        raise GameError(f"/game show, use, save, pgn, sgf, fen, uci, watch, unwatch or replay, not {verb!r}")
 
     async def _replay(self, path: str) -> list[str]:
-        """Play the moves of a PGN file that are ours, as far as the match has followed it."""
+        """Play the next move of a PGN or SGF file that the match has followed so far."""
         record = self.hand()
-        wanted = moves_of_pgn(_text(path))
+        read = moves_of_sgf if record.game == "go" else moves_of_pgn
+        wanted = read(_text(path))
         following = self._games.book.follow(record)
         match = following.match
         if match is None or match.moves >= len(wanted):

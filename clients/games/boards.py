@@ -10,6 +10,7 @@ from typing import Final
 
 from clients.games.following import Position
 from protocol.match import outcome_text
+from protocol.rules.go.board import LETTERS, point_of
 
 _FILES: Final = "abcdefgh"
 _SUITS: Final = {"s": "♠", "h": "♥", "d": "♦", "c": "♣"}
@@ -97,6 +98,21 @@ def _connect_four(position: Position) -> list[str]:
     return [*lines, "".join(f" {x} " for x in range(7))]
 
 
+def _go(position: Position) -> list[str]:
+    *rows, state = position.seen.decode().splitlines()
+    size = len(rows)
+    last = point_of(position.last.action, size) if position.last else None
+    marks = {".": "·", "x": "X", "o": "O"}
+    lines = []
+    for y, row in enumerate(rows):
+        cells = "".join(_cell(marks[mark], touched=y * size + x == last) for x, mark in enumerate(row))
+        lines.append(f"{size - y:>2} {cells}")
+    _turn, black, white, passes = state.split()
+    files = "".join(f" {letter} " for letter in LETTERS[:size])
+    passed = f"   passes {passes}" if passes != "0" else ""
+    return [*lines, f"   {files}", f"taken by X {black}, by O {white}{passed}"]
+
+
 # -- backgammon --------------------------------------------------------------------------------------------------------
 def _backgammon(position: Position) -> list[str]:
     """Points from the own side: 13 to 24 above, 12 to 1 below; own checkers are X, the other's O."""
@@ -146,5 +162,5 @@ def _nim(position: Position) -> list[str]:
 
 _BOARDS: Final[dict[str, Callable[[Position], list[str]]]] = {
     "chess": _chess, "tictactoe": _tictactoe, "connectfour": _connect_four, "backgammon": _backgammon,
-    "eights": _eights, "nim": _nim,
+    "eights": _eights, "nim": _nim, "go": _go,
 }  # fmt: skip

@@ -14,10 +14,12 @@ from clients.engine import Engine
 from clients.events import Alarm, Received
 from clients.games import records as R
 from clients.games.following import Following, replayed
-from clients.games.records import Offer, Record, Said, State
+from clients.games.records import Offer, Record, Said, Seeking, State
 from clients.records import Status as Standing
+from protocol import limits as L
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import RemoteProtocolError
+from protocol.identity import open_signed as open_list
 from protocol.ids import pair_topic
 from protocol.messages import Body, compose, parse
 from protocol.messages import game as G
@@ -41,6 +43,7 @@ class Book:
         self._shelf = engine.shelf
         self.records = {r.match: r for r in self._all(R.MATCHES, Record)}
         self.offers = {o.id: o for o in self._all(R.OFFERS, Offer)}
+        self.seeks = {s.referee: s for s in self._all(R.SEEKS, Seeking)}
         self.shown: dict[bytes, G.Shown] = {}  # by match: what we saw last as spectators
         self.ratings: dict[tuple[bytes, str], G.Rating] = {}  # by account and pool, as the referee told us
         self.changed: Callable[[], None] = lambda: None
@@ -63,6 +66,20 @@ class Book:
         self.offers[offer.id] = offer
         self._shelf.journal.put(R.OFFERS, offer.id, None if offer.match else offer)
         self._touched()
+
+    def save_seek(self, referee: bytes, seeking: Seeking | None) -> None:
+        """Write what we seek; None: nothing any more."""
+        if seeking is None:
+            self.seeks.pop(referee, None)
+        else:
+            self.seeks[referee] = seeking
+        self._shelf.journal.put(R.SEEKS, referee, seeking)
+        self._touched()
+
+    def devices(self) -> tuple[bytes, ...]:
+        """Our devices, all of which may sign in a match."""
+        listed = open_list(self._shelf.identity.signed_list)
+        return tuple(device.key for device in listed.devices)
 
     def _touched(self) -> None:
         self._shelf.journal.after(lambda: self.changed())
@@ -127,6 +144,9 @@ class Book:
         elif isinstance(body, G.Refused) and offer is not None and offer.referee == event.account:
             offer.refused = f"{body.fault}: {body.text}"
             self.save_offer(offer)
+        elif isinstance(body, G.Refused) and body.match == bytes(L.KEY_BYTES) and event.account in self.seeks:
+            self.seeks[event.account].refused = f"{body.fault}: {body.text}"
+            self._touched()
         elif isinstance(body, G.Rating):
             self.ratings[body.account, body.pool] = body
             self._touched()
@@ -168,6 +188,7 @@ class Book:
             self.save(known)
             return
         before = self.records.get(body.rematch_of)
+        seeking = self.seeks.get(event.account)
         if offer is not None and offer.referee == event.account:
             record = self._known(body, event.topic, State.OFFERED)
             record.entropy, record.talk = offer.entropy, offer.talk
@@ -179,9 +200,21 @@ class Book:
             ours = self._shelf.account in body.players
             record = self._known(body, event.topic, State.ACCEPTED if ours else State.INVITED)
             record.talk, record.entropy = before.talk, before.entropy if ours else b""
+        elif seeking is not None and _is_sought(seeking, body):
+            record = self._found(event, body, seeking)
         else:
             return
         self.save(record)
+
+    def _found(self, event: Received, body: G.Open, seeking: Seeking) -> Record:
+        """The referee has found somebody: we wait at the table, or sit down at it, with fresh chance of ours."""
+        ours = self._shelf.account in body.players
+        record = self._known(body, event.topic, State.OFFERED if ours else State.ACCEPTED)
+        record.entropy = seeking.entropy if ours else self._shelf.entropy(L.KEY_BYTES)
+        self.save_seek(event.account, None)
+        if not ours:
+            self.say(event.topic, G.Accept(body.match, self.devices(), record.entropy))
+        return record
 
     def _invited(self, event: Received, body: G.Open) -> None:
         """Somebody hands a table on to us; what it says counts only when the referee's genesis says the same."""
@@ -330,6 +363,11 @@ class Book:
     def _alarm(self, record: Record) -> None:
         text = f"do not trust this referee in {record.game} {record.match.hex()[:8]}: {record.alarm}"
         self._shelf.journal.tell(Alarm(topic=record.topic, text=text))
+
+
+def _is_sought(seeking: Seeking, body: G.Open) -> bool:
+    sought = (seeking.game, seeking.params, 2, seeking.clock, seeking.rated, b"")
+    return sought == (body.game, body.params, body.seats, body.clock, body.rated, body.rematch_of)
 
 
 def _broken_terms(record: Record, genesis: Genesis) -> str:

@@ -21,10 +21,9 @@ import trio
 from clients.engine import Engine
 from clients.games.book import Book
 from clients.games.following import Position
-from clients.games.records import Offer, Record, State
+from clients.games.records import Offer, Record, Seeking, State
 from protocol import limits as L
 from protocol.errors import ChappeError
-from protocol.identity import open_signed
 from protocol.messages import Body
 from protocol.messages import game as G
 from protocol.plies import Kind
@@ -33,7 +32,7 @@ from protocol.rules.clocks import parse_spec
 from protocol.rules.deals import move_commitment
 from protocol.rules.games import GAMES
 
-ANSWER_S: Final = 10.0  # to hear from the referee; later its answer counts all the same
+ANSWER_S: Final = 20.0  # to hear from the referee; later its answer counts all the same
 HANDLE: Final = "games"  # the referee, unless somebody names another one
 
 
@@ -52,9 +51,11 @@ class Games:
         self._pair = pair
         self._find = find
         self._news = trio.Event()
+        self.version = 0  # goes up whenever something has changed
         self.book.changed = self._wake
 
     def _wake(self) -> None:
+        self.version += 1
         self._news.set()
         self._news = trio.Event()
 
@@ -85,9 +86,10 @@ class Games:
             raise GameError("this match has not begun")
         return record
 
-    async def changed(self) -> None:
-        """Wait until something has changed in a match."""
-        await self._news.wait()
+    async def changed(self, since: int | None = None) -> None:
+        """Wait until something has changed in a match, from now on or since a ``version``."""
+        if since in (None, self.version):
+            await self._news.wait()
 
     async def until(self, condition: Callable[[], object], timeout_s: float = ANSWER_S) -> bool:
         """Wait until something holds, at most so long; whether it does."""
@@ -121,7 +123,7 @@ class Games:
         entropy = shelf.entropy(L.KEY_BYTES)
         body = G.Offer(
             game=game, params=tuple(given.items()), seats=seats, clock=clock, rated=rated, wish=wish,
-            invited=() if other is None else (other,), devices=self._devices(), entropy=entropy,
+            invited=() if other is None else (other,), devices=self.book.devices(), entropy=entropy,
         )  # fmt: skip
         id_ = self._say(topic, body)
         offer = Offer(id_, judge, tell, entropy)
@@ -133,6 +135,49 @@ class Games:
             raise GameError(f"the referee refuses it: {offer.refused}")
         return offer.match
 
+    async def seek(
+        self, game: str, *, clock: str = "none", params: Mapping[str, Value] | None = None, rated: bool = False,
+        referee: bytes | None = None, timeout_s: float = ANSWER_S,
+    ) -> bytes:  # fmt: skip
+        """Have the referee find somebody of about our strength; the match that has begun with them.
+
+        It goes on seeking after ``timeout_s``. Raises ``GameError``: it is refused, or nobody has come yet.
+        """
+        given = tuple((params or {}).items())
+        judge = referee or await self._find(HANDLE)
+        topic = await self._pair(judge)
+        entropy = self._engine.shelf.entropy(L.KEY_BYTES)
+        seeking = Seeking(judge, game, given, clock, rated, entropy)
+        before = set(self.book.records)
+        self.book.save_seek(judge, seeking)
+        body = G.Seek(
+            game=game, params=given, clock=clock, rated=rated, devices=self.book.devices(), entropy=entropy
+        )  # fmt: skip
+        self._say(topic, body)
+        await self._engine.shelf.journal.flushed()
+
+        def found() -> bytes | None:
+            new = (self.book.records[match] for match in self.book.records.keys() - before)
+            return next((r.match for r in new if r.referee == judge and r.game == game and r.genesis), None)
+
+        await self.until(lambda: found() or seeking.refused, timeout_s)
+        if seeking.refused:
+            self.book.save_seek(judge, None)
+            raise GameError(f"the referee refuses it: {seeking.refused}")
+        match = found()
+        if match is None:
+            raise GameError("nobody yet; the referee goes on seeking, and the game begins when somebody is found")
+        return match
+
+    async def seek_no_more(self, referee: bytes | None = None) -> None:
+        """Seek nobody any more."""
+        judge = referee or await self._find(HANDLE)
+        topic = await self._pair(judge)
+        self.book.save_seek(judge, None)
+        entropy = self._engine.shelf.entropy(L.KEY_BYTES)
+        self._say(topic, G.Seek(game="none", clock="none", off=True, devices=self.book.devices(), entropy=entropy))
+        await self._engine.shelf.journal.flushed()
+
     async def accept(self, match: bytes) -> None:
         """Take an offer. Raises ``GameError``."""
         record = self.record(match)
@@ -143,9 +188,9 @@ class Games:
         record.state = State.ACCEPTED
         self.book.save(record)
         if record.rematch_of:
-            body: Body = G.Rematch(record.rematch_of, self._devices(), record.entropy)
+            body: Body = G.Rematch(record.rematch_of, self.book.devices(), record.entropy)
         else:
-            body = G.Accept(match, self._devices(), record.entropy)
+            body = G.Accept(match, self.book.devices(), record.entropy)
         self._say(record.topic, body)
         await self._engine.shelf.journal.flushed()
 
@@ -171,16 +216,12 @@ class Games:
             return
         record.entropy = self._engine.shelf.entropy(L.KEY_BYTES)
         self.book.save(record)
-        self._say(record.topic, G.Rematch(match, self._devices(), record.entropy))
+        self._say(record.topic, G.Rematch(match, self.book.devices(), record.entropy))
         await self._engine.shelf.journal.flushed()
 
     async def started(self, match: bytes, timeout_s: float = ANSWER_S) -> bool:
         """Wait until a match has begun; whether it has."""
         return await self.until(lambda: self.record(match).genesis, timeout_s)
-
-    def _devices(self) -> tuple[bytes, ...]:
-        listed = open_signed(self._engine.shelf.identity.signed_list)
-        return tuple(device.key for device in listed.devices)
 
     # -- playing -------------------------------------------------------------------------------------------------------
     async def move(self, match: bytes, action: str, *, draw: bool = False, timeout_s: float = ANSWER_S) -> bool:

@@ -1,4 +1,4 @@
-"""Moves as people write them, and matches in the formats of other programs: PGN with clocks, UCI, FEN."""
+"""Moves as people write them, and matches in the formats of other programs: PGN and SGF with clocks, UCI, FEN."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from protocol.judging import start
 from protocol.match import Match, advance
 from protocol.plies import Kind
 from protocol.rules import clocks as C
-from protocol.rules.base import CHANCE, RulesError
+from protocol.rules.base import CHANCE, WIN, Result, RulesError, checked
 from protocol.rules.chess.fen import parse_fen
 from protocol.rules.chess.notation import parse_san, parse_uci, to_san, to_uci
 from protocol.rules.chess.pgn import Game, parse_pgn, to_pgn
+from protocol.rules.games import GAMES
+from protocol.rules.go.board import handicap, name_of
+from protocol.rules.go.sgf import Record, parse_sgf, to_sgf
 from protocol.transcript import Ruling, open_signed
 
 _RESULTS: Final[dict[tuple[int, ...], str]] = {(2, 0): "1-0", (0, 2): "0-1", (1, 1): "1/2-1/2"}
@@ -105,6 +108,40 @@ def pgn(following: Following, names: list[str]) -> str:
         tags.append(("Termination", outcome.reason))
     tags.append(("ChappeMatch", genesis.match.hex()))
     return to_pgn(Game(tuple(tags), tuple(moves), result, tuple(clocks)))
+
+
+def sgf(following: Following, names: list[str]) -> str:
+    """A match of go as SGF with clocks; ``names`` by seat. Raises ``RulesError`` for another game."""
+    genesis = following.genesis
+    if genesis.game != "go":
+        raise RulesError(f"SGF is for go, and this is {genesis.game}")
+    full = checked(GAMES["go"], dict(genesis.params), 2)
+    size, stones, first = int(full["size"]), tuple[str, ...](), 0
+    if int(full["handicap"]) > 1:
+        stones = tuple(name_of(point, size) for point in handicap(size, int(full["handicap"])))
+        first = 1
+    actions = actions_of(following)
+    moves = tuple(((first + at) % 2, action) for at, (action, _) in enumerate(actions))
+    day = datetime.fromtimestamp(genesis.started_ms / 1000, UTC)
+    tags = [("PB", names[0]), ("PW", names[1]), ("DT", day.strftime("%Y-%m-%d")), ("GN", genesis.match.hex())]
+    outcome = following.position(0).outcome
+    if outcome and outcome.points:
+        tags.append(("RE", _go_result(outcome)))
+    return to_sgf(Record(size, str(full["komi"]), moves, stones, tuple(left for _, left in actions), tuple(tags)))
+
+
+def _go_result(outcome: Result) -> str:
+    """``B+3.5``, ``W+R`` (resigned), ``B+T`` (time), ``0`` (a draw)."""
+    if outcome.points == (1, 1):
+        return "0"
+    winner = "B" if outcome.points[0] == WIN else "W"
+    _, by, margin = outcome.reason.partition(" by ")
+    return f"{winner}+{margin if by else {'resignation': 'R', 'time': 'T'}.get(outcome.reason, 'F')}"
+
+
+def moves_of_sgf(text: str) -> list[str]:
+    """The moves of an SGF game as actions. Raises ``SgfError``."""
+    return [action for _, action in parse_sgf(text).moves]
 
 
 def _time_control(spec: C.Spec) -> str:

@@ -11,6 +11,7 @@ from protocol.rules.base import Value
 
 MATCHES: Final = "games"  # by match
 ENTRIES: Final = "game-entries"  # by match and ply (4 bytes, big endian)
+SEEKS: Final = "game-seeks"  # by referee
 OFFERS: Final = "game-offers"  # by the id of the message with which we offered
 
 
@@ -38,6 +39,21 @@ class Offer(msgspec.Struct):
 
     def __repr__(self) -> str:
         return f"Offer({self.id.hex()}, {self.refused or self.match.hex()[:8]})"
+
+
+class Seeking(msgspec.Struct):
+    """What we have asked the referee to find somebody for."""
+
+    referee: bytes
+    game: str
+    params: tuple[tuple[str, Value], ...]
+    clock: str
+    rated: bool
+    entropy: bytes
+    refused: str = ""
+
+    def __repr__(self) -> str:
+        return f"Seeking({self.game}, {self.clock})"
 
 
 class Said(msgspec.Struct):

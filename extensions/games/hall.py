@@ -7,7 +7,7 @@ Rule 2.  What is live (offered or played) is always in memory; what is over is r
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import trio
 
 from extensions.games import bounds as B
 from extensions.games import rows
+from extensions.games.pairing import Seeker
 from extensions.games.referee import Referee, next_ms
 from extensions.games.table import Phase, Table
 from protocol import limits as L
@@ -49,11 +50,14 @@ class Hall:
 
     referee: Referee
     query: Query
+    prepare: Callable[[str], Awaitable[None]] | None = None  # called before a match of some game is read
     tables: dict[bytes, Table] = field(default_factory=dict)
     watchers: dict[bytes, set[bytes]] = field(default_factory=dict)
     shows: dict[bytes, list[Show]] = field(default_factory=dict)
     wakes: dict[bytes, int] = field(default_factory=dict)
     clocked: set[bytes] = field(default_factory=set)  # matches in which somebody's clock runs
+    seekers: dict[bytes, Seeker] = field(default_factory=dict)  # by account, in the order in which they came
+    pair_ms: int = 0  # when bands are to be compared anew
     sits: defaultdict[bytes, set[bytes]] = field(default_factory=lambda: defaultdict(set))  # account → live matches
     lock: trio.Lock = field(default_factory=trio.Lock)
     news: trio.Event = field(default_factory=trio.Event)  # set and replaced when something was adopted
@@ -63,6 +67,9 @@ class Hall:
         """Take up everything live. Raises ``MatchError`` where a log does not hold."""
         for (facts,) in await trio.to_thread.run_sync(self.query, rows.LIVE):
             await self._load(facts)
+        for (row,) in await trio.to_thread.run_sync(self.query, rows.ALL_SEEKS):
+            seeker = rows.seek_of(row)
+            self.seekers[seeker.player.account] = seeker
         for match, account in await trio.to_thread.run_sync(self.query, rows.ALL_WATCHERS):
             self.watchers.setdefault(match, set()).add(account)
         for match, ply, at_ms, seen in await trio.to_thread.run_sync(self.query, rows.ALL_SHOWS):
@@ -82,6 +89,8 @@ class Hall:
 
     async def _load(self, facts: bytes) -> None:
         row = table = rows.unpacked(facts)
+        if self.prepare is not None:
+            await self.prepare(row.terms.game)
         if row.genesis is not None:
             query = (row.match, 0, L.GAME_PLIES_MAX + 1)
             packed = await trio.to_thread.run_sync(self.query, rows.ENTRIES, query)
@@ -129,8 +138,9 @@ class Hall:
 
     def next_ms(self) -> int | None:
         """When time alone will do something."""
+        seeks = [self.pair_ms] if len(self.seekers) > 1 else []
         shows = (waiting[0].at_ms for waiting in self.shows.values() if waiting)
-        return min((*self.wakes.values(), *shows), default=None)
+        return min((*self.wakes.values(), *shows, *seeks), default=None)
 
     def playing(self) -> list[bytes]:
         """Accounts that sit at a match which is on, in a fixed order."""

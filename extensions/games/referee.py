@@ -175,7 +175,10 @@ class _Step:
         players = (*table.players, player)
         self._table = replace(table, players=players)
         if len(players) == table.terms.seats:
-            self._start()
+            try:
+                self._start()
+            except MatchError as error:  # an engine that fails at the first position
+                self._close(f"it cannot begin: {error}")
 
     def _start(self) -> None:
         genesis, players = seated(self._referee, self._table, self._now_ms)
@@ -238,10 +241,6 @@ class _Step:
         except MatchError as error:
             self._refuse(said.account, error.fault, str(error))
             return
-        self._table = replace(
-            self._table,
-            heard=tuple(said.signed if at == statement.seat else old for at, old in enumerate(self._table.heard)),
-        )
         self._follow_up()
 
     def _check_sender(self, table: Table, said: Said) -> None:
@@ -268,7 +267,11 @@ class _Step:
             self._now_ms, readings(match.clocks), digests(rules, match, seen),
         )  # fmt: skip
         entry = Entry(statement, sign(ruling, self._referee.key))
-        self._table = replace(self._table, log=replace(log, match=match, link=next_link(log.link, entry)))
+        heard = self._table.heard
+        if statement is not None:
+            heard = tuple(statement if at == act.seat else old for at, old in enumerate(heard))
+        log_ = Log(log.genesis, match, next_link(log.link, entry), log.secret)
+        self._table = replace(self._table, log=log_, heard=heard)
         ply, seats = log.match.ply, range(match.seats)
         salts = tuple(observation_salt(match.secret, seat, ply) if rules.hidden else b"" for seat in seats)
         self._effects.append(Logged(ply, entry, seen[:-1], salts))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from extensions.games import bounds as B
-from extensions.games import rows
+from extensions.games import pairing, rows
 from extensions.games import table as T
 from extensions.games.hall import LIVE, Hall, Show
-from extensions.games.ratings import Rating, rate_match
+from extensions.games.pairing import Seeker
+from extensions.games.seating import terms_fault
+from extensions.games.standings import Standings
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import RemoteProtocolError
@@ -24,7 +26,7 @@ from protocol.messages import Body
 from protocol.messages import game as G
 from protocol.plies import Fault
 from protocol.rules.base import RulesError
-from protocol.rules.clocks import format_spec, parse_spec
+from protocol.rules.clocks import Spec, format_spec, parse_spec
 from protocol.rules.deals import commitment
 from protocol.transcript import Signed, Statement
 
@@ -39,14 +41,6 @@ class Asked(NamedTuple):
     device: bytes
     body: Body
     id: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A rating and how many games it rests on."""
-
-    rating: Rating
-    games: int
 
 
 def milli(value: float) -> int:
@@ -66,8 +60,11 @@ class Round:
     _entries: list[tuple[bytes, int, bytes]] = field(default_factory=list)
     _shows: list[Show] = field(default_factory=list)
     _watch: list[tuple[bytes, bytes, bool]] = field(default_factory=list)
+    _seeks: dict[bytes, Seeker | None] = field(default_factory=dict)
     _answers: bytes = b""
-    _standings: dict[tuple[bytes, str], Standing] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.standings = Standings(self.hall.query)
 
     # -- results -------------------------------------------------------------------------------------------------------
     def write(self, db: sqlite3.Connection) -> None:
@@ -82,13 +79,17 @@ class Round:
                 "DELETE FROM watchers WHERE match = ? AND account = ?"
             )  # fmt: skip
             db.execute(sql, (match, account))
-        for (account, pool), standing in self._standings.items():
-            r = standing.rating
-            rows.put_rating(db, (account, pool, r.rating, r.deviation, r.volatility, standing.games))
+        for account, seeker in self._seeks.items():
+            rows.put_seek(db, account, seeker)
+        self.standings.write(db)
 
     def adopt(self) -> None:
         """It is durable: the hall is as this round has left it."""
         self.hall.adopt(self.tables.values())
+        for account, seeker in self._seeks.items():
+            self.hall.seekers.pop(account, None)
+            if seeker is not None:
+                self.hall.seekers[account] = seeker
         for match, account, on in self._watch:
             seen_by = self.hall.watchers.setdefault(match, set())
             (seen_by.add if on else seen_by.discard)(account)
@@ -106,6 +107,8 @@ class Round:
         match body:
             case G.Offer():
                 self._offer(asked, body)
+            case G.Seek():
+                self._seek(asked, body)
             case G.Statement():
                 self._statement(asked, body)
             case G.Accept():
@@ -148,10 +151,10 @@ class Round:
         if fault is not None:
             self._refuse(asked.account, _NO_MATCH, *fault)
             return
-        try:
-            clock = parse_spec(body.clock, 0 if body.clock == "none" or body.clock.endswith("d") else B.LAG_MS)
-        except RulesError as error:
-            self._refuse(asked.account, _NO_MATCH, Fault.BAD_PARAMETERS, str(error))
+        clock = _clock_of(body.clock)
+        if clock is None:
+            text = f"{body.clock!r} is no clock: write none, 300+3, bronstein 300+3, 600+5x30 or 3d"
+            self._refuse(asked.account, _NO_MATCH, Fault.BAD_PARAMETERS, text)
             return
         terms = T.Terms(
             body.game, body.params, body.seats, clock, body.rated, wish, body.invited, body.life_ms or L.GAME_OFFER_MS
@@ -163,6 +166,43 @@ class Round:
             return
         self.tables[opened.table.match] = opened.table
         self._tell_open(opened.table)
+
+    # -- seeking -------------------------------------------------------------------------------------------------------
+    def _seek(self, asked: Asked, body: G.Seek) -> None:
+        if body.off:
+            self._seeks[asked.account] = None
+            return
+        clock = _clock_of(body.clock)
+        fault = self._sitter_fault(asked, body.devices)
+        if clock is None or fault is not None:
+            self._refuse(asked.account, _NO_MATCH, *(fault or (Fault.BAD_PARAMETERS, f"{body.clock!r} is no clock")))
+            return
+        player = _player(asked, body)
+        terms = T.Terms(body.game, body.params, 2, clock, body.rated)
+        refused = terms_fault(self.hall.referee.games, terms, player)
+        if refused is not None:
+            self._refuse(asked.account, _NO_MATCH, refused.fault, refused.text)
+            return
+        rating = self.standings.of(asked.account, body.game).rating.rating
+        balance = self.standings.balance(asked.account, body.game)
+        self._seeks[asked.account] = Seeker(player, terms, rating, balance, self.now_ms)
+        self.pair()
+
+    def pair(self) -> None:
+        """Open a table for all who have found each other by now."""
+        self.hall.pair_ms = self.now_ms + pairing.AGAIN_MS
+        now = {**self.hall.seekers, **self._seeks}
+        for one, other in pairing.pairs([seeker for seeker in now.values() if seeker], self.now_ms):
+            terms = replace(
+                one.terms, wish=pairing.wish(one, other), invited=(other.player.account,), life_ms=pairing.LIFE_MS
+            )  # fmt: skip
+            fresh = self.entropy(T.FRESH_BYTES)
+            opened = self.hall.referee.offer(terms, one.player, self.now_ms, fresh)
+            accounts = (one.player.account, other.player.account)
+            self._seeks |= dict.fromkeys(accounts)
+            if isinstance(opened, T.Decision):
+                self.tables[opened.table.match] = opened.table
+                self._tell_open(opened.table, accounts)
 
     def _tell_open(self, table: T.Table, to: Iterable[bytes] = ()) -> None:
         terms = table.terms
@@ -303,37 +343,29 @@ class Round:
 
     def _ended(self, table: T.Table, ended: T.Ended, accounts: list[bytes]) -> None:
         assert table.log is not None
-        outcome = ended.outcome
+        outcome, pool = ended.outcome, table.terms.game
         result = G.Result(table.match, outcome.points, outcome.reason, table.log.link)
         for account in accounts:
             self._say(account, result)
-        if ended.rated and len(accounts) == 2 and outcome.points:
-            self._rate(table, ended)
-
-    def standing(self, account: bytes, pool: str) -> Standing:
-        """What is thought of a player."""
-        known = self._standings.get((account, pool))
-        if known is not None:
-            return known
-        for rating, deviation, volatility, games in self.hall.query(rows.RATING, (account, pool)):
-            return Standing(Rating(rating, deviation, volatility), games)
-        return Standing(Rating(), 0)
-
-    def _rate(self, table: T.Table, ended: T.Ended) -> None:
-        pool = table.terms.game
-        one, other = (self.standing(account, pool) for account in ended.accounts)
-        rated = rate_match((one.rating, other.rating), ended.outcome)
-        for account, before, rating in zip(ended.accounts, (one, other), rated, strict=True):
-            after = self._standings[account, pool] = Standing(rating, before.games + 1)
+        changed = self.standings.ended(pool, ended.accounts, outcome, rated=ended.rated)
+        for account, standing in changed.items():
             said = G.Rating(
-                match=table.match, account=account, pool=pool, rating=milli(rating.rating),
-                deviation=milli(rating.deviation), games=after.games,
+                match=table.match, account=account, pool=pool, rating=milli(standing.rating.rating),
+                deviation=milli(standing.rating.deviation), games=standing.games,
             )  # fmt: skip
             for to in ended.accounts:
                 self._say(to, said)
 
 
-def _player(asked: Asked, body: G.Offer | G.Accept | G.Rematch) -> T.Player:
+def _clock_of(text: str) -> Spec | None:
+    """A clock with the network's time that it gives back; None: it is none."""
+    try:
+        return parse_spec(text, 0 if text == "none" or text.endswith("d") else B.LAG_MS)
+    except RulesError:
+        return None
+
+
+def _player(asked: Asked, body: G.Offer | G.Accept | G.Rematch | G.Seek) -> T.Player:
     return T.Player(asked.account, body.devices, body.entropy)
 
 

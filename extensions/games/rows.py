@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from extensions.games.pairing import Seeker
 from extensions.games.table import Phase, Player, Table, Terms, Wish
 from protocol.codec import decode_struct, encode_struct
 from protocol.rules.base import Value
@@ -29,6 +30,10 @@ CREATE TABLE IF NOT EXISTS shows (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS watchers (match BLOB NOT NULL, account BLOB NOT NULL, PRIMARY KEY (match, account))
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seeks (account BLOB PRIMARY KEY, facts BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS colours (
+    account BLOB NOT NULL, pool TEXT NOT NULL, balance INTEGER NOT NULL, PRIMARY KEY (account, pool)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ratings (
     account BLOB NOT NULL, pool TEXT NOT NULL, rating REAL NOT NULL, deviation REAL NOT NULL, volatility REAL NOT NULL,
     games INTEGER NOT NULL, PRIMARY KEY (account, pool)
@@ -38,6 +43,8 @@ LIVE: Final = f"SELECT facts FROM matches WHERE phase IN ({Phase.OFFERED.value},
 ONE: Final = "SELECT facts FROM matches WHERE match = ?"
 ENTRIES: Final = "SELECT entry FROM entries WHERE match = ? AND ply >= ? ORDER BY ply LIMIT ?"
 RATING: Final = "SELECT rating, deviation, volatility, games FROM ratings WHERE account = ? AND pool = ?"
+BALANCE: Final = "SELECT balance FROM colours WHERE account = ? AND pool = ?"
+ALL_SEEKS: Final = "SELECT facts FROM seeks"
 ALL_SHOWS: Final = "SELECT match, ply, at_ms, seen FROM shows ORDER BY match, ply"
 ALL_WATCHERS: Final = "SELECT match, account FROM watchers"
 _PUT: Final = "INSERT OR REPLACE INTO matches VALUES (?, ?, ?)"
@@ -49,6 +56,17 @@ class _Sitter(msgspec.Struct, frozen=True, array_like=True):
     account: bytes
     devices: tuple[bytes, ...]
     entropy: bytes
+
+
+class _Seek(msgspec.Struct, frozen=True, array_like=True):
+    player: _Sitter
+    game: str
+    params: tuple[tuple[str, Value], ...]
+    clock: Spec
+    rated: bool
+    rating: float
+    balance: int
+    since_ms: int
 
 
 class _Facts(msgspec.Struct, frozen=True, array_like=True):
@@ -104,6 +122,23 @@ def unpacked(row: bytes) -> Table:
     )  # fmt: skip
 
 
+def packed_seek(seeker: Seeker) -> bytes:
+    """Somebody who seeks, as a row keeps it."""
+    (player,), terms = _sitters([seeker.player]), seeker.terms
+    row = _Seek(
+        player, terms.game, terms.params, terms.clock, terms.rated, seeker.rating, seeker.balance, seeker.since_ms
+    )  # fmt: skip
+    return encode_struct(row)
+
+
+def seek_of(row: bytes) -> Seeker:
+    """The seeker of a row."""
+    facts = decode_struct(row, _Seek)
+    (player,) = _players([facts.player])
+    terms = Terms(facts.game, facts.params, 2, facts.clock, facts.rated)
+    return Seeker(player, terms, facts.rating, facts.balance, facts.since_ms)
+
+
 def entry_of(row: bytes) -> Entry:
     """An entry of the log."""
     return decode_struct(row, Entry)
@@ -117,6 +152,20 @@ def put_tables(db: sqlite3.Connection, tables: Iterable[Table]) -> None:
 def put_entries(db: sqlite3.Connection, entries: Iterable[tuple[bytes, int, bytes]]) -> None:
     """Append entries: (match, ply, packed). A place that is taken raises ``sqlite3.IntegrityError``."""
     db.executemany(_PUT_ENTRY, list(entries))
+
+
+def put_seek(db: sqlite3.Connection, account: bytes, seeker: Seeker | None) -> None:
+    """Write who seeks; None: no more."""
+    if seeker is None:
+        db.execute("DELETE FROM seeks WHERE account = ?", (account,))
+    else:
+        db.execute("INSERT OR REPLACE INTO seeks VALUES (?, ?)", (account, packed_seek(seeker)))
+
+
+def put_colour(db: sqlite3.Connection, account: bytes, pool: str, step: int) -> None:
+    """Somebody has sat first (1) or last (−1) once more."""
+    sql = "INSERT INTO colours VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET balance = balance + excluded.balance"
+    db.execute(sql, (account, pool, step))
 
 
 def put_rating(db: sqlite3.Connection, row: tuple[bytes, str, float, float, float, int]) -> None:

@@ -22,6 +22,7 @@ from extensions.errors import WorkerError
 from extensions.games import bounds as B
 from extensions.games import rows
 from extensions.games import table as T
+from extensions.games.engines import Engines, make_engines
 from extensions.games.hall import Hall
 from extensions.games.pulse import Pulse, RefereeClock
 from extensions.games.referee import Referee
@@ -34,12 +35,11 @@ from protocol import limits as L
 from protocol.identity import SigningKey
 from protocol.ids import pair_topic
 from protocol.messages import game as G
-from protocol.rules.games import GAMES
 
 NAME: Final = "games"
 FILE: Final = "games.pulse"
 CONSUMES: Final = (
-    "game.offer", "game.accept", "game.decline", "game.rematch", "game.fetch", "game.watch",
+    "game.offer", "game.seek", "game.accept", "game.decline", "game.rematch", "game.fetch", "game.watch",
     *(body.TYPE for body in G.KIND_OF),
 )  # fmt: skip
 PRODUCES: Final = (
@@ -62,8 +62,9 @@ class Players(Presence):
 class Refereeing:
     """What one process of the worker has in memory: the hall, once it is loaded."""
 
-    def __init__(self, clock: RefereeClock | None = None) -> None:
+    def __init__(self, clock: RefereeClock | None, engines: Engines) -> None:
         self._clock = clock
+        self._engines = engines
         self._halls: dict[object, Hall] = {}
         self._opened = trio.Event()
         self.hall: Hall | None = None
@@ -82,6 +83,8 @@ class Refereeing:
                 match = match_of(job.body)
                 if match is not None and match not in round_.tables:
                     await hall.find(match)
+                if isinstance(job.body, G.Offer | G.Seek):
+                    await self._engines.ensure(job.body.game)
                 wanted = job.body.ply if isinstance(job.body, G.Fetch) else None
                 entries = [] if wanted is None else await hall.entries(job.body.match, wanted)
                 round_.take(Asked(job.account, job.item.device, job.body, job.id), entries)
@@ -114,8 +117,8 @@ class Refereeing:
             raise WorkerError("this worker's database does not hold its root key, with which it signs what it rules")
         if self._clock is None:
             self._clock = RefereeClock(shelf.clock_ms)
-        referee = Referee(SigningKey(shelf.identity.root_seed), GAMES)
-        hall = Hall(referee, shelf.vault.query)
+        referee = Referee(SigningKey(shelf.identity.root_seed), self._engines, self._engines.versions)
+        hall = Hall(referee, shelf.vault.query, self._engines.ensure)
         pulse = Pulse(shelf.vault.path.with_name(FILE))
         try:
             await hall.load()
@@ -131,6 +134,7 @@ class Refereeing:
             self._halls.pop(process.engine, None)
             self.hall = None
             pulse.close()
+            self._engines.close()
 
     async def _resume(self, process: Process, hall: Hall, last_ms: int) -> None:
         """The time in which we were not there is nobody's thinking time."""
@@ -147,13 +151,13 @@ class Refereeing:
                 await news.wait()
                 continue
             async with hall.lock:
-                await self._round(process, hall, lambda r: r.tick(hall.due(r.now_ms)))
+                await self._round(process, hall, _tick)
                 await self._show(process, hall)
 
     async def _round(self, process: Process, hall: Hall, decide: Callable[[Round], object]) -> None:
         round_ = Round(hall, self._now_ms(), process.engine.shelf.entropy)
         decide(round_)
-        if not round_.tables:
+        if not round_.tables and not round_.says:
             return
         effects = process.effects()
         effects.writes.append(round_.write)
@@ -224,6 +228,13 @@ class Refereeing:
             await news.wait()
 
 
+def _tick(round_: Round) -> None:
+    """Whatever time does."""
+    round_.tick(round_.hall.due(round_.now_ms))
+    if round_.now_ms >= round_.hall.pair_ms and len(round_.hall.seekers) > 1:
+        round_.pair()
+
+
 def _away(round_: Round, matches: list[bytes], away_ms: int) -> None:
     """Tell matches of our absence, as many as one transaction holds; they are taken off the list."""
     while matches and not round_.is_full:
@@ -240,8 +251,8 @@ def _present(round_: Round, event: T.Gone | T.Back) -> None:
             round_.happens(table, event)
 
 
-def make_worker(clock: RefereeClock | None = None) -> Worker:
-    """The worker, with nothing in memory yet."""
+def make_worker(clock: RefereeClock | None = None, engines: Engines | None = None) -> Worker:
+    """The worker, with nothing in memory yet; ``engines`` None: with all that is installed."""
     made = Worker(
         NAME,
         consumes=CONSUMES,
@@ -252,7 +263,7 @@ def make_worker(clock: RefereeClock | None = None) -> Worker:
         single=True,
         batch_items=B.BATCH_JOBS,
     )
-    refereeing = Refereeing(clock)
+    refereeing = Refereeing(clock, make_engines() if engines is None else engines)
     made.taker(refereeing.take)
     made.beside(refereeing.run)
     return made

@@ -142,6 +142,22 @@ class Abort(Statement, frozen=True):
     """No game: before everybody has moved."""
 
 
+@register("game.seek")
+class Seek(Body, frozen=True, kw_only=True):
+    """To the referee: find me an opponent of about my strength; or (``off``) do so no more. One at a time.
+
+    Whoever is found first gets a ``game.table``; so does the other one, who takes it with ``game.accept``.
+    """
+
+    game: GameName
+    params: Params = ()
+    clock: ClockText
+    rated: bool = False
+    off: bool = False
+    devices: Devices
+    entropy: Key
+
+
 @register("game.fetch")
 class Fetch(Body, frozen=True):
     """To the referee: the genesis and the entries from a ply on, for a player who lacks them."""

@@ -101,6 +101,7 @@ def _show(story: Story) -> None:
         ("all there again after", f"{figures.back_after_kill_ms:.0f} ms"),
         ("marker in the relay's files and log", ", ".join(figures.marker_in_files) or "nowhere"),
         ("marker in the relay's memory", memory),
+        *figures.games.items(),
         ("seed", f"{figures.seed}"),
         ("took", f"{figures.seconds} s"),
     ]
@@ -116,6 +117,8 @@ def _show(story: Story) -> None:
         for what, kept in promises.items():
             console.print(f"{marks[kept]}  {act}: {escape(what)}", soft_wrap=True)
     console.print()
+    for line in figures.pgn:
+        console.print(line, style="dim", markup=False)
     if figures.ok:
         console.print("[bold green]everything that is promised happened[/]")
     for failure in figures.failures:

@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from relay.demo.feeds import Feeds
+from relay.demo.games import Games
 from relay.demo.judge import Verdict, files_with, judge, memory_holds, percentile
 from relay.demo.money import Money
 from relay.demo.processes import ANSWER_S, Bell, DemoFailed, Person, RelayProcess
@@ -45,6 +46,8 @@ class Figures:
     marker_in_memory: bool | None = None
     acts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by act (money, feeds, …): its figures
     promises: dict[str, dict[str, bool]] = field(default_factory=dict)  # by act: what, and whether it happened
+    games: dict[str, str] = field(default_factory=dict)
+    pgn: list[str] = field(default_factory=list)
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
 
@@ -69,6 +72,7 @@ class Sizes:
     killing: int = 60  # messages each of four people while the relay is killed
     money: bool = True
     feeds: bool = True
+    games: bool = True  # whether they play, too
 
 
 class Story:
@@ -97,18 +101,10 @@ class Story:
             await self._pair()
             await self._group()
             await self._latency()
-            await self._away(nursery)
-            await self._kill(nursery)
-            if self.sizes.money:
-                await self.money.start()  # it is there by the time that the search is through
-            await self._marker_search()
-            if self.sizes.money:
-                await self.money.run(nursery, self.topic)
-                self._played("money", self.money.figures.as_json(), self.money.promises())
-            if self.sizes.feeds:
-                await self.feeds.start()
-                await self.feeds.run(nursery)
-                self._played("feeds", self.feeds.figures.as_json(), self.feeds.promises())
+            async with trio.open_nursery() as beside:  # what was timed is over: games go on beside the rest
+                if self.sizes.games:
+                    beside.start_soon(self._games)
+                await self._rest(nursery)
         except DemoFailed as error:
             self.figures.failures.append(str(error))
         self.figures.seconds = round(trio.current_time() - began, 1)
@@ -217,9 +213,34 @@ class Story:
         )
         self.figures.marker_in_memory = await trio.to_thread.run_sync(memory_holds, marker, self.relay.pid)
 
+    async def _rest(self, nursery: trio.Nursery) -> None:
+        try:
+            await self._away(nursery)
+            await self._kill(nursery)
+            if self.sizes.money:
+                await self.money.start()  # it is there by the time that the search is through
+            await self._marker_search()
+            if self.sizes.money:
+                await self.money.run(nursery, self.topic)
+                self._played("money", self.money.figures.as_json(), self.money.promises())
+            if self.sizes.feeds:
+                await self.feeds.start()
+                await self.feeds.run(nursery)
+                self._played("feeds", self.feeds.figures.as_json(), self.feeds.promises())
+        except DemoFailed as error:
+            self.figures.failures.append(str(error))
+
     def _played(self, name: str, figures: dict[str, Any], promises: dict[str, bool]) -> None:
         self.figures.acts[name], self.figures.promises[name] = figures, promises
         self.figures.failures += [f"{name}: not kept: {what}" for what, kept in promises.items() if not kept]
+
+    async def _games(self) -> None:
+        games = Games(self.directory / "games", self._tell)
+        try:
+            await games.run()
+        except* DemoFailed as group:
+            self.figures.failures += [f"games: {error}" for error in group.exceptions]
+        self.figures.games, self.figures.pgn = games.figures, games.pgn
 
     # -- helpers -------------------------------------------------------------------------------------------------------
     async def _each(self, names: list[str], action: Callable[[Person], Any]) -> None:

@@ -39,7 +39,8 @@ def load(name: str) -> Bot:
 
 
 def test_every_example_is_short_and_run_here() -> None:
-    text = Path(__file__).read_text() + Path(__file__).with_name("test_workers.py").read_text()
+    others = (Path(__file__).with_name(name).read_text() for name in ("test_workers.py", "test_player.py"))
+    text = Path(__file__).read_text() + "".join(others)
     for path in EXAMPLES:
         assert len(path.read_text().splitlines()) <= 60, path
         assert f'"{path.stem}' in text, f"no test runs {path.name}"

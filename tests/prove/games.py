@@ -11,6 +11,7 @@ import trio
 
 from tests.support import games_oracle as O
 from tests.support import games_proof as G
+from tests.support import openspiel_proof as S
 from tests.support.proof import Proof
 
 
@@ -26,6 +27,9 @@ async def run(seed: int, only: str) -> int:
     await proof.show("perft to depth 4", partial(O.perft, seed))
     await proof.show("2,000 random games beside the oracle", partial(O.random_games, seed, 2000, 200))
     await proof.show("200 long games beside the oracle", partial(O.long_games, seed, 200))
+    await proof.show("OpenSpiel: random games, restored at each ply", partial(S.every_game, seed))
+    await proof.show("OpenSpiel: a million wrong actions", partial(S.fuzzed, seed))
+    await proof.show("OpenSpiel: engines killed in the middle of matches", partial(S.engine_dies, seed))
     await proof.show("Glickman's example", O.glickman)
     return proof.conclude()
 

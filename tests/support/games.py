@@ -14,6 +14,7 @@ from clients.connection import Refusal
 from clients.directory import CannotAdd
 from clients.games.records import State
 from clients.vault import Secret, Vault
+from extensions.games.engines import Engines
 from extensions.games.hall import Hall
 from extensions.games.pulse import RefereeClock
 from extensions.games.worker import NAME, Refereeing, make_worker
@@ -90,12 +91,12 @@ class Club:
                 except (Refusal, CannotAdd):
                     await trio.sleep(0.01)
 
-    async def meet(self, one: Client, other: Client) -> None:
+    async def meet(self, one: Client, other: Client | bytes) -> None:
         """Found the conversation of two people, of whom the second may only just have arrived."""
         with trio.fail_after(WAIT_S):
             while True:
                 try:
-                    await one.pair(other.account)
+                    await one.pair(other if isinstance(other, bytes) else other.account)
                     return
                 except (Refusal, CannotAdd):
                     await trio.sleep(0.01)
@@ -135,10 +136,10 @@ class Club:
             await until(lambda c=client: c.games.record(match).state == State.OVER, "the end")  # type: ignore[misc]
 
 
-async def start_club(stage: Stage, clock: SlowClock | None = None) -> Club:
+async def start_club(stage: Stage, clock: SlowClock | None = None, engines: Engines | None = None) -> Club:
     """Start the worker."""
-    clock = clock or SlowClock()
-    worker = make_worker(RefereeClock(now_ms, clock.monotonic_ns))
+    clock, engines = clock or SlowClock(), Engines() if engines is None else engines
+    worker = make_worker(RefereeClock(now_ms, clock.monotonic_ns), engines)
     refereeing = worker.take.__self__  # type: ignore[union-attr]
     running = await stage.start(worker)
     await until(lambda: refereeing.hall is not None, "the hall")

@@ -27,8 +27,11 @@ _CHUNK: Final = 1 << 16
 _ANSWERS: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)
 
 
-class EngineFailed(RulesError):
-    """The engine died, hung or said something else than an answer. It is begun anew by the next call."""
+class EngineFailed(IllegalAction):
+    """The engine died, hung or said something else than an answer, twice: nobody can say that the action was legal.
+
+    It is begun anew by the next call.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,20 @@ def _legal(position: Position) -> tuple[int, ...]:
     return tuple(legal_moves(position))
 
 
+@lru_cache(maxsize=64)
+def _outcome(position: Position, repetitions: int) -> Result | None:
+    """How a game has ended; asked for several times of the same position, too."""
+    if not _legal(position):
+        if in_check(position):
+            return two_player(0 if position.side else 1, "checkmate")
+        return two_player(None, "stalemate")
+    if is_dead(position):
+        return two_player(None, "dead position")
+    if repetitions >= 5:
+        return two_player(None, "fivefold repetition")
+    return two_player(None, "75 moves") if position.halfmoves >= 150 else None
+
+
 class Chess(Plain[ChessState]):
     """Actions are UCI moves. Seat 0 has white."""
 
@@ -111,16 +125,7 @@ class Chess(Plain[ChessState]):
 
     def result(self, state: ChessState) -> Result | None:
         """What ends a game without anybody's word."""
-        position = state.position
-        if not _legal(position):
-            if in_check(position):
-                return two_player(0 if position.side else 1, "checkmate")
-            return two_player(None, "stalemate")
-        if is_dead(position):
-            return two_player(None, "dead position")
-        if state.repetitions >= 5:
-            return two_player(None, "fivefold repetition")
-        return two_player(None, "75 moves") if position.halfmoves >= 150 else None
+        return _outcome(state.position, state.repetitions)
 
     def claim(self, state: ChessState, seat: int, action: str) -> Result | None:
         """Threefold repetition or 50 moves: now, or after the move that is announced."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 
 from clients.cli.game import verify
 from clients.cli.gaming import Gaming
@@ -119,6 +120,15 @@ async def test_a_game_of_chess(tmp_path: Path) -> None:
         await black.says("one more")
         await black.do("rematch")
         await until(lambda: len(one.client.games.matches) == 2, "the rematch")
+
+
+async def test_seeking(tmp_path: Path) -> None:
+    async with open_club(tmp_path) as club:
+        one, two = await _people(club)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.do, "seek tictactoe rated")
+            assert " 0  1  2 " in await two.do("seek tictactoe rated")
+        assert await one.do("seek off") == "seeking nobody any more"
 
 
 async def test_offers_and_spectators(tmp_path: Path) -> None:

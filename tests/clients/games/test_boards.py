@@ -41,6 +41,14 @@ def test_rows() -> None:
     assert seen("nim", "1 3 / 0") == ["0: |", "1: |||"]
 
 
+def test_go() -> None:
+    lines = seen("go", "...\n.x.\n..o\nx 1 0 0", 0, "b2")
+    assert lines[:3] == [" 3  ·  ·  · ", " 2  · [X] · ", " 1  ·  ·  O "]
+    assert lines[3].split() == ["a", "b", "c"]
+    assert lines[4] == "taken by X 1, by O 0"
+    assert seen("go", "..\n..\n- 0 0 2", 0, "pass")[-1].endswith("passes 2")
+
+
 def test_backgammon_from_both_sides() -> None:
     rules = GAMES["backgammon"]
     state = new_match(rules, {}, 2, NO_CLOCK, b"m" * 32, b"s" * 32, 0).state

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from clients.games import GameError
+from clients.games.book import Book
 from clients.games.records import State
 from protocol.plies import Kind
 from tests.support.games import open_club
@@ -107,6 +108,27 @@ async def test_choosing_once_and_watching(tmp_path: Path) -> None:
         alice.games.book.records[match].alarm = "it lied"
         with pytest.raises(GameError, match="caught"):
             await alice.games.resign(match)
+
+
+async def test_the_referee_finds_somebody(tmp_path: Path) -> None:
+    async with open_club(tmp_path) as club:
+        alice, bob = await club.person("alice"), await club.person("bob")
+        with pytest.raises(GameError, match="nobody yet"):
+            await alice.games.seek("chess", clock="300+3", timeout_s=0)
+        await until(lambda: alice.account in club.hall.seekers, "the wish")
+        assert Book(alice.engine).seeks == alice.games.book.seeks
+        match = await bob.games.seek("chess", clock="300+3", timeout_s=WAIT_S)
+        assert await alice.games.started(match, WAIT_S)
+        for client in (alice, bob):
+            assert (client.games.record(match).alarm, client.games.book.seeks) == ("", {})
+        with pytest.raises(GameError, match="bad-parameters"):
+            await alice.games.seek("go fish", timeout_s=WAIT_S)
+        with pytest.raises(GameError, match="nobody yet"):
+            await alice.games.seek("chess", timeout_s=0)
+        await until(lambda: alice.account in club.hall.seekers, "the wish")
+        await alice.games.seek_no_more()
+        await until(lambda: not club.hall.seekers, "the end of it")
+        assert alice.games.book.seeks == {}
 
 
 async def test_no_referee_answers(tmp_path: Path) -> None:

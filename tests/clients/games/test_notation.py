@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from clients.games.following import Following
-from clients.games.notation import action_of, actions_of, moves_of_pgn, pgn, shown, uci
+from clients.games.notation import _go_result, action_of, actions_of, moves_of_pgn, moves_of_sgf, pgn, sgf, shown, uci
 from extensions.games import table as T
 from protocol.plies import Kind
-from protocol.rules.base import RulesError
+from protocol.rules.base import Result, RulesError
 from protocol.rules.chess.pgn import parse_pgn
 from protocol.rules.clocks import parse_spec
+from protocol.rules.go.sgf import parse_sgf
 from tests.clients.games.test_following import hears, listener
 from tests.extensions.games.tables import Evening, evening
 
@@ -74,3 +75,22 @@ def test_other_games() -> None:
     rows = listener(evening("connectfour"), 0).position(0)
     assert action_of(rows, " 3 ") == "3"
     assert action_of(rows, "X") == "X"
+
+
+def test_go() -> None:
+    one = evening("go", params=(("size", 9), ("handicap", 2)), clock=parse_spec("300+0", 500))
+    mine = listener(one, 0)
+    played(one, mine, "e5", "pass", "pass")
+    record = parse_sgf(sgf(mine, ["Alice", "Bob"]))
+    assert record.moves == ((1, "e5"), (0, "pass"), (1, "pass"))
+    assert (record.size, record.komi, len(record.stones), dict(record.tags)["RE"]) == (9, "7.5", 2, "W+6.5")
+    assert moves_of_sgf(sgf(mine, ["Alice", "Bob"])) == ["e5", "pass", "pass"]
+    with pytest.raises(RulesError, match="for go"):
+        sgf(listener(evening("chess"), 0), ["Alice", "Bob"])
+    other = evening("go", params=(("size", 9), ("komi", "0")))
+    unfinished = listener(other, 0)
+    assert "RE" not in dict(parse_sgf(sgf(unfinished, ["Alice", "Bob"])).tags)
+    other.say(0, Kind.RESIGN)
+    hears(unfinished, other)
+    assert "RE[W+R]" in sgf(unfinished, ["Alice", "Bob"])
+    assert _go_result(Result((1, 1), "equal areas")) == "0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from clients.games.records import Offer, Record, Said, State, entry_name
+from clients.games.records import Offer, Record, Said, Seeking, State, entry_name
 
 
 def test_rows_come_back_and_say_little() -> None:
@@ -16,4 +16,6 @@ def test_rows_come_back_and_say_little() -> None:
     offer = Offer(b"i" * 16, b"r" * 32, b"", b"e" * 32)
     assert "e" * 32 not in repr(offer)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(offer), type=Offer) == offer
+    seeking = Seeking(b"r" * 32, "chess", (), "300+3", True, b"e" * 32)
+    assert repr(msgspec.msgpack.decode(msgspec.msgpack.encode(seeking), type=Seeking)) == "Seeking(chess, 300+3)"
     assert entry_name(b"m", 258) == b"m\x00\x00\x01\x02"

@@ -36,7 +36,7 @@ def test_from_the_offer_to_the_ratings() -> None:
     ratings = {(to, said.account): (said.rating > 1_500_000, said.games) for to, said in house.told(G.Rating)}
     assert ratings[account(1), account(0)] == (True, 1)
     assert ratings[account(1), account(1)] == (False, 1)
-    assert house.round().standing(account(0), "tictactoe").games == 1
+    assert house.round().standings.of(account(0), "tictactoe").games == 1
     assert milli(1.5) == 1500
     assert match_of(G.Decline(match)) == match
 
@@ -51,7 +51,7 @@ def test_two_rated_matches_in_one_round_count_one_after_the_other() -> None:
         said = house.statement(match, 0, Kind.MOVE, "2")
         round_.take(Asked(account(0), KEYS[0].public, said))
     house.commit(round_)
-    assert house.round().standing(account(1), "tictactoe").games == 2
+    assert house.round().standings.of(account(1), "tictactoe").games == 2
 
 
 def test_offers_that_cannot_be() -> None:
@@ -177,3 +177,51 @@ def test_a_round_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     house.tick(1)
     house.tick(1)
     assert house.hall.statistics().playing == 0
+
+
+def seek(house: House, number: int, **changes: object) -> list[Body]:
+    values = {
+        "game": "chess", "clock": "300+3", "devices": (KEYS[number].public,), "entropy": bytes([number + 97]) * 32
+    }  # fmt: skip
+    return house.ask(number, G.Seek(**(values | changes)))  # type: ignore[arg-type]
+
+
+async def test_seeking() -> None:
+    house = House()
+    assert seek(house, 0) == []
+    assert fault(seek(house, 1, clock="soon")) == "bad-parameters"
+    assert fault(seek(house, 1, game="go fish")) == "bad-parameters"
+    assert fault(seek(house, 1, devices=(KEYS[2].public,))) == "malformed"
+    hall = house.again()
+    await hall.load()
+    assert list(hall.seekers) == [account(0)]
+    (opened,) = seek(house, 1)
+    assert isinstance(opened, G.Open)
+    assert [to for to, _ in house.told(G.Open)] == [account(0), account(1)]
+    assert (opened.players, house.hall.seekers) == ((account(0),), {})
+    assert house.query("SELECT * FROM seeks") == []
+    house.accept(opened.match)
+    house.says(opened.match, 0, Kind.RESIGN)
+    balances = [house.round().standings.balance(account(number), "chess") for number in (0, 1)]
+    assert sorted(balances) == [-1, 1]
+    first = balances.index(1)
+    for number in (0, 1):
+        seek(house, number)
+    match = house.told(G.Open)[0][1].match
+    house.accept(match)
+    assert house.hall.tables[match].players[0].account == account(1 - first)
+
+
+def test_bands_that_widen_meet_in_time() -> None:
+    house = House()
+    house.db.execute("INSERT INTO ratings VALUES (?, 'chess', 1800, 60, 0.06, 9)", (account(0),))
+    assert seek(house, 0) == seek(house, 1) == []
+    assert seek(house, 2, game="go") == []
+    assert house.ask(2, G.Seek(game="go", clock="none", off=True, devices=(KEYS[2].public,), entropy=bytes(32))) == []
+    assert house.hall.next_ms() == house.hall.pair_ms
+    house.now_ms += 60_000
+    round_ = house.round()
+    round_.pair()
+    house.commit(round_)
+    assert [to for to, _ in house.told(G.Open)] == [account(0), account(1)]
+    assert house.hall.next_ms() == house.now_ms + 30_000

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from extensions.games import rows
-from extensions.games.table import Phase
+from extensions.games.pairing import Seeker
+from extensions.games.table import Phase, Player, Terms
 from protocol.messages import game as G
 from protocol.plies import Kind
+from protocol.rules.clocks import parse_spec
 from tests.extensions.games.halls import House, account
 from tests.protocol.playing import KEYS
 
@@ -55,3 +57,16 @@ def test_ratings() -> None:
     rows.put_rating(house.db, (account(0), "chess", 1610.0, 79.0, 0.06, 4))
     assert house.query(rows.RATING, (account(0), "chess")) == [(1610.0, 79.0, 0.06, 4)]
     rows.put_tables(house.db, [])
+
+
+def test_seekers_and_colours() -> None:
+    house = House()
+    player = Player(account(0), (KEYS[0].public,), b"e" * 32)
+    seeker = Seeker(player, Terms("go", (("size", 9),), clock=parse_spec("60+5")), 1512.5, -1, 77)
+    rows.put_seek(house.db, account(0), seeker)
+    assert [rows.seek_of(row) for (row,) in house.query(rows.ALL_SEEKS)] == [seeker]
+    rows.put_seek(house.db, account(0), None)
+    assert house.query(rows.ALL_SEEKS) == []
+    for step in (1, 1, -1):
+        rows.put_colour(house.db, account(0), "go", step)
+    assert house.query(rows.BALANCE, (account(0), "go")) == [(1,)]

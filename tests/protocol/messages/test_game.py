@@ -18,7 +18,7 @@ OFFER = {"game": "chess", "seats": 2, "clock": "none", "devices": [KEY], "entrop
 def test_the_family() -> None:
     statements = {"move", "commit", "reveal", "resign", "draw", "refuse", "claim", "takeback", "abort"}
     others = {"offer", "table", "accept", "decline", "start", "entry", "shown", "refused", "cheat", "result", "rematch"}
-    others |= {"fetch", "watch", "closed", "rating"}
+    others |= {"seek", "fetch", "watch", "closed", "rating"}
     check_family(game, "game", statements | others)
 
 
