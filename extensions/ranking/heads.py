@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 HEADS: Final = len(ACTIONS)
 #: Probabilities before anything is known: rough shares of what people do with what they are shown.
 PRIORS: Final = (0.5, 0.2, 0.05, 0.01, 0.01, 0.005, 0.0005)
-RATE: Final = 0.05
+RATE: Final = 0.15
 DENSE_RATE: Final = 0.02
 _CALM: Final = 0.1
 _PROBES: Final = 4  # places where a feature may stand
