@@ -28,6 +28,7 @@ from protocol.scoring.weights import ACTIONS, PERMILLE, Weights
 _NONE: Final[frozenset[bytes]] = frozenset()
 _HIDE: Final = ACTIONS.index("hide")
 _LESS_COLUMNS: Final = (0, *range(OWN, COLUMNS))  # author and tags
+_SIEVE: Final = np.uint64(4096)
 _MILLION: Final = 1_000_000
 
 
@@ -130,7 +131,12 @@ class RankingMaker:
     def _less(self, reader: Reader, slots: Slots, micro: Ints) -> None:
         """What the reader wants less of: a hide is expected, and good actions are not."""
         columns = self._learner.catalog.features[slots][:, _LESS_COLUMNS]
-        hits = np.isin(columns, np.fromiter(reader.less, dtype=np.uint64)).sum(axis=1)
+        wishes = np.fromiter(reader.less, dtype=np.uint64)
+        maybe = np.zeros(int(_SIEVE), dtype=np.bool_)
+        maybe[(wishes % _SIEVE).astype(np.int64)] = True
+        found = maybe[(columns % _SIEVE).astype(np.int64)]  # a sieve: few posts are left to be compared exactly
+        found[found] = np.isin(columns[found], wishes)
+        hits = found.sum(axis=1)
         shift = (np.minimum(hits, LESS_HITS_MAX) * LESS_MICRO).astype(np.int64)
         micro[:, :_HIDE] -= shift[:, None] // 3
         micro[:, _HIDE] += shift
