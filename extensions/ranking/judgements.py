@@ -22,6 +22,7 @@ from extensions.ranking.bridging import (
 from protocol.scoring.page import Agreement
 from protocol.scoring.weights import PERMILLE
 
+AGREED: Final = 0.5  # of the usual share of helpful ratings: what either side has to give for a post to be lifted
 HYSTERESIS: Final = 0.01  # a note that is shown goes when it falls this far below the threshold (as published)
 
 
@@ -42,7 +43,7 @@ class Verdict:
     factor: float
     agreement: Agreement
     both_sides: bool  # enough raters on either side
-    agreed: bool = True  # either side found it helpful at least as often as everybody finds everything
+    agreed: bool = True  # either side found it helpful at least half as often as everybody finds everything
 
     @property
     def lift(self) -> int:
@@ -178,7 +179,7 @@ class Judgements:
             one, one_all, other, other_all = (int(count[number]) for count in counts)
             both = min(one_all, other_all) >= self.rules.side_min
             intercept, factor = float(found.note_intercepts[number]), float(found.note_factors[number])
-            agreed = one >= usual * one_all and other >= usual * other_all
+            agreed = one >= AGREED * usual * one_all and other >= AGREED * usual * other_all
             verdict = Verdict(intercept, factor, Agreement(one, one_all, other, other_all), both, agreed)
             subject = subjects[number]
             self._verdicts[subject] = verdict

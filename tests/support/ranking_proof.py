@@ -6,6 +6,7 @@ import os
 import random
 import time
 import tracemalloc
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from protocol.scoring.local import rank_locally
 from protocol.scoring.page import Page, check_page
 from protocol.scoring.score import Slider
 from tests.support import birdwatch
-from tests.support.proof import NotRun, check
+from tests.support.proof import NotRun, Proof, check
 from tests.support.vectors import vectors_dir
 
 Figures = dict[str, Any]
@@ -315,3 +316,18 @@ async def restart(seed: int) -> Figures:
         account = b"r%d" % number
         check(stayed.page(account, NOW, Settings()) == again.page(account, NOW, Settings()), "the pages differ")
     return {"snapshot MB": round(len(data) / 1e6, 1), "save and load s": round(took, 3), "replayed": len(log) - 5000}
+
+
+async def show_all(proof: Proof, seed: int) -> None:
+    """Every line about the ranker, for ``make prove-ranking``."""
+    await proof.show("MovieLens-100k along the stream", movielens_prequential)
+    for protocol in ("per-user", "global"):
+        await proof.show(f"MovieLens-100k held back {protocol}", partial(movielens_beside, protocol))
+    await proof.show("bridging predicts real ratings", partial(bridging_predicts, seed))
+    await proof.show("bridging lifts what crosses sides", partial(bridging_crosses, seed))
+    await proof.show("a fifth of sybils lifts nothing", partial(bridging_sybils, seed))
+    await proof.show("speed of ranking", partial(speed, seed))
+    await proof.show("explanations add up", partial(explanations, seed))
+    await proof.show("local and remote order", partial(local_is_remote, seed))
+    await proof.show("restart from snapshot and replay", partial(restart, seed))
+    await proof.show("memory at a million events", partial(memory, seed))
