@@ -294,11 +294,11 @@ class Rank:
             self._signals.append(SignalItem(post.key, kind, value))
 
     async def flush(self) -> None:
-        """Send what was noted."""
+        """Send what was noted, with whatever is said next: a crash before that loses no more than a hint."""
         if self.home is not None and self._signals:
             items, self._signals = tuple(self._signals), []
             self._say(K.Signals(items=items))
-            await self._shelf.journal.flushed()
+        await trio.lowlevel.checkpoint()
 
     async def shown(self, posts: Sequence[Ranked]) -> None:
         """These were shown to a person."""

@@ -24,8 +24,9 @@ Floats = NDArray[np.float64]
 POPULAR_HALF: Final = 3000
 HOT_HALF: Final = 300
 SCORES: Final = ("popular", "hot", "company", "place")
-NEGATIVES: Final = 1024  # other posts in one lesson; where there are no more than this, all of them
+NEGATIVES: Final = 512  # other posts in one lesson, or all if there are fewer; twice as many teach 1 % better
 BLEND_SAMPLE: Final = 256  # of them that teach the blend: it has twenty numbers
+BLEND_EVERY: Final = 4  # lessons: enough for twenty numbers, too
 RATE: Final = 0.05
 _CALM: Final = 0.01
 _START: Final = (0.3, 0.0, 0.5, 0.5)
@@ -100,6 +101,18 @@ class Affinity:
     def learn(self, reader: Reader, history: Slots, slots: Slots, strength: float) -> None:
         """A reader engaged with the first of ``slots`` and not with the others."""
         self.lessons += 1
+        if self.lessons % BLEND_EVERY == 0:
+            self._learn_blend(reader, history, slots, strength)
+        slot = int(slots[0])
+        self.place.learn(history, slots, strength)
+        self.company.learn(history, slot, strength)
+        self.unit *= (2 ** (1 / POPULAR_HALF), 2 ** (1 / HOT_HALF))
+        self.counts[:, slot] += self.unit * strength
+        for row in np.flatnonzero(self.unit > _RESCALE):
+            self.counts[row] /= self.unit[row]
+            self.unit[row] = 1.0
+
+    def _learn_blend(self, reader: Reader, history: Slots, slots: Slots, strength: float) -> None:
         known = level_of(reader)
         step = 1 + (len(slots) - 1) // BLEND_SAMPLE
         few = np.concatenate((slots[:1], slots[1 + self.lessons % step :: step]))
@@ -111,14 +124,6 @@ class Affinity:
         slope = (scores[:, 0] - scores @ chances) * strength
         self.squares[known] += slope * slope
         self.blend[known] += RATE * slope / np.sqrt(self.squares[known])
-        slot = int(slots[0])
-        self.place.learn(history, slots, strength)
-        self.company.learn(history, slot, strength)
-        self.unit *= (2 ** (1 / POPULAR_HALF), 2 ** (1 / HOT_HALF))
-        self.counts[:, slot] += self.unit * strength
-        for row in np.flatnonzero(self.unit > _RESCALE):
-            self.counts[row] /= self.unit[row]
-            self.unit[row] = 1.0
 
     def state(self, size: int) -> dict[str, Any]:
         """All of it, for a snapshot."""

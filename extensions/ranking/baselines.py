@@ -72,7 +72,7 @@ class ItemCosine(Model):
         if not history:
             return self._counts
         recent = np.array(history[:-51:-1])
-        weights = 0.5 ** (np.arange(len(recent)) / COSINE_HALF) / np.sqrt(self._counts[recent])
+        weights = 0.5 ** (np.arange(len(recent)) / COSINE_HALF) / np.sqrt(np.maximum(self._counts[recent], 1))
         found: Floats = weights @ self._pairs[recent] / np.sqrt(self._counts + 1) + 1e-6 * self._counts
         return found
 

@@ -16,7 +16,8 @@ from protocol.scoring.hashing import name
 from protocol.scoring.local import TAG_FEATURES, shape
 
 Slots = NDArray[np.int64]
-COLUMNS: Final = 3 + TAG_FEATURES  # author, kind, shape, tags
+OWN: Final = 4  # author, kind, shape, the post itself
+COLUMNS: Final = OWN + TAG_FEATURES
 _FIRST: Final = 1024
 
 
@@ -71,7 +72,7 @@ class Catalog:
     def _describe(self, slot: int, post: Post) -> None:
         author = name("author", post.author)
         self.author[slot] = author
-        row = [author, name("kind", post.kind.encode()), shape_of(post)]
+        row = [author, name("kind", post.kind.encode()), shape_of(post), name("post", post.id)]
         row += [name("tag", tag.encode()) for tag in post.tags[:TAG_FEATURES]]
         self.features[slot] = 0
         self.features[slot, : len(row)] = row

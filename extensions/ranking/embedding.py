@@ -24,7 +24,7 @@ CALM: Final = 0.1  # sum of squares that every row begins with
 FAINT: Final = 0.5  # of an average post's chance: posts that were thought less likely than this learn nothing
 _SCALE: Final = 0.1  # standard deviation of what is not learned yet
 _FIRST: Final = 1024
-_WHOLE: Final = tuple(np.array(recency_weights(n), dtype=np.int64) for n in range(CONTEXT + 1))
+_WHOLE: Final = tuple(np.array(recency_weights(n), dtype=np.float64) for n in range(CONTEXT + 1))
 _WEIGHTS: Final = tuple((whole / UNIT).astype(np.float32) for whole in _WHOLE)
 
 
@@ -55,9 +55,9 @@ class Embedding:
         self.squares[:, slot] = CALM
 
     def score(self, history: Slots, slots: Slots) -> Floats:
-        """Log-odds, up to a constant of the reader's, of what comes next. In integers, as the device does."""
+        """Log-odds, up to a constant of the reader's, of what comes next. In whole numbers, as the device does."""
         used = history[:CONTEXT]
-        taste = _WHOLE[len(used)] @ whole(self.context[used]) // UNIT
+        taste = np.floor(_WHOLE[len(used)] @ whole(self.context[used]) / UNIT)
         return whole(self.target[slots]) @ taste / (UNIT * UNIT) + self.bias[slots]
 
     def learn(self, history: Slots, slots: Slots, strength: float) -> None:
@@ -113,7 +113,8 @@ class Embedding:
         return made
 
 
-def whole(coordinates: Singles) -> NDArray[np.int64]:
-    """Coordinates in 2**-16."""
-    rounded: NDArray[np.int64] = np.rint(coordinates * np.float32(UNIT)).astype(np.int64)
+
+def whole(coordinates: Singles) -> Floats:
+    """Coordinates in 2**-16: whole numbers, whose products and sums stay below 2**53 and so are exact in any order."""
+    rounded: Floats = np.rint(coordinates * np.float32(UNIT)).astype(np.float64)
     return rounded

@@ -50,6 +50,7 @@ class Tally:
 
     def add(self, one: Interaction, scores: Floats, had: NDArray[np.bool_]) -> None:
         """One ranking of everything that the reader has not had."""
+        scores = np.nan_to_num(scores, nan=-np.inf)  # what has no score comes last
         mine = scores[one.item]
         open_ = ~had
         above = int((scores[open_] > mine).sum())

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from extensions.ranking.catalog import COLUMNS, Catalog, Slots
+from extensions.ranking.catalog import COLUMNS, OWN, Catalog, Slots
 from extensions.ranking.heads import Hashes
 from protocol.scoring.hashing import FIRST, SECOND, STEP, mix, name
 from protocol.scoring.local import AGES as AGE_COUNT
@@ -28,7 +28,7 @@ def mix_many(numbers: Hashes) -> Hashes:
 def of(catalog: Catalog, reader: int, slots: Slots, followed: NDArray[np.bool_], now_ms: int) -> Hashes:
     """Features of some posts for a reader (its number): shape (posts, COLUMNS + 3 + TAG_FEATURES)."""
     posts = catalog.features[slots]
-    personal = np.concatenate((posts[:, :1], posts[:, 3 : 3 + TAG_FEATURES]), axis=1)
+    personal = np.concatenate((posts[:, :1], posts[:, OWN:]), axis=1)
     crossed = mix_many(np.uint64(reader) ^ mix_many(personal))
     crossed[personal == 0] = 0
     hours = np.maximum(0, now_ms - catalog.at_ms[slots]) // HOUR_MS
@@ -42,4 +42,4 @@ def personal_keys(reader: int, authors: list[int], tags: list[int]) -> Hashes:
     return np.array([mix(reader ^ mix(number)) for number in (*authors, *tags)], dtype=np.uint64)
 
 
-assert COLUMNS == 3 + TAG_FEATURES
+assert COLUMNS == OWN + TAG_FEATURES

@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 HEADS: Final = len(ACTIONS)
 #: Probabilities before anything is known: rough shares of what people do with what they are shown.
 PRIORS: Final = (0.5, 0.2, 0.05, 0.01, 0.01, 0.005, 0.0005)
-RATE: Final = 0.05
+RATE: Final = 0.15
 DENSE_RATE: Final = 0.02
 _CALM: Final = 0.1
 _PROBES: Final = 4  # places where a feature may stand
@@ -84,12 +84,14 @@ class Heads:
 
         Weights are added as whole millionths, so the order of adding does not matter.
         """
-        rows = self.rows(keys)
+        rows = self.rows(keys[:, keys.any(axis=0)])  # most posts have fewer tags than may count
         dense = self.dense[0] + affinity[:, None] * self.dense[1]
-        micro: Ints = np.rint(dense * MICRO).astype(np.int64)
-        for column in rows.T:  # row -1 is the spare one at the end, always zero
-            micro += self.micro[column]
-        return micro
+        micro = np.rint(dense * MICRO).astype(np.int32)
+        for column in np.ascontiguousarray(rows.T):  # row -1 is the spare one at the end, always zero
+            if column.max() >= 0:
+                micro += np.take(self.micro, column, axis=0, mode="wrap")
+        told: Ints = micro.astype(np.int64)
+        return told
 
     def learn(self, affinity: float, keys: Hashes, push: Floats, done: Floats, weight: float) -> Floats:
         """One lesson: for each head ``push`` says what happened (1, 0, or NaN: nothing to learn).

@@ -22,6 +22,7 @@ from extensions.ranking.bridging import (
 from protocol.scoring.page import Agreement
 from protocol.scoring.weights import PERMILLE
 
+AGREED: Final = 0.5  # of the usual share of helpful ratings: what either side has to give for a post to be lifted
 HYSTERESIS: Final = 0.01  # a note that is shown goes when it falls this far below the threshold (as published)
 
 
@@ -42,16 +43,11 @@ class Verdict:
     factor: float
     agreement: Agreement
     both_sides: bool  # enough raters on either side
-
-    @property
-    def agreed(self) -> bool:
-        """Whether most raters of either side found it helpful."""
-        one = self.agreement
-        return 2 * one.helpful_one >= one.raters_one and 2 * one.helpful_other >= one.raters_other
+    agreed: bool = True  # either side found it helpful at least half as often as everybody finds everything
 
     @property
     def lift(self) -> int:
-        """Permille, −1000 to 1000, as ``protocol.scoring`` takes it: upwards only if most of both sides agree."""
+        """Permille, −1000 to 1000, as ``protocol.scoring`` takes it: upwards only if both sides agree."""
         if self.intercept < NOT_HELPFUL - NOT_HELPFUL_FACTOR * abs(self.factor):
             return max(-PERMILLE, int(PERMILLE * self.intercept / HELPFUL))
         if self.intercept <= 0 or not self.both_sides or not self.agreed:
@@ -77,6 +73,7 @@ class Judgements:
         self._last: tuple[list[bytes], list[bytes], Fit] | None = None
         self._changed = False
         self._count = 0
+        self.lifted: dict[bytes, int] = {}  # what the last fit moves, up or down
 
     def __len__(self) -> int:
         return self._count
@@ -94,6 +91,10 @@ class Judgements:
         self._ratings.setdefault(subject, {})[rater] = value
         self._changed = True
         return True
+
+    def rated(self, subject: bytes, rater: bytes) -> bool:
+        """Whether this rater has judged it."""
+        return rater in self._ratings.get(subject, ())
 
     def _discard(self, subject: bytes, rater: bytes) -> None:
         ratings = self._ratings[subject]
@@ -113,6 +114,7 @@ class Judgements:
             self._discard(subject, rater)
             self._changed = True
         self._verdicts.pop(subject, None)
+        self.lifted.pop(subject, None)
         self._shown.discard(subject)
 
     def drop_rater(self, rater: bytes) -> None:
@@ -172,11 +174,13 @@ class Judgements:
             counts += [helpful, np.bincount(table.notes[side], minlength=size)]
         rated = np.flatnonzero(counts[1] + counts[3])
         self._verdicts = {}
+        usual = float((table.values > 0.5).mean()) if len(table.values) else 0.0
         for number in rated.tolist():
             one, one_all, other, other_all = (int(count[number]) for count in counts)
             both = min(one_all, other_all) >= self.rules.side_min
             intercept, factor = float(found.note_intercepts[number]), float(found.note_factors[number])
-            verdict = Verdict(intercept, factor, Agreement(one, one_all, other, other_all), both)
+            agreed = one >= AGREED * usual * one_all and other >= AGREED * usual * other_all
+            verdict = Verdict(intercept, factor, Agreement(one, one_all, other, other_all), both, agreed)
             subject = subjects[number]
             self._verdicts[subject] = verdict
             if verdict.helpful:
@@ -184,6 +188,7 @@ class Judgements:
             elif not both or intercept < HELPFUL - HYSTERESIS:
                 self._shown.discard(subject)
         self._shown &= self._verdicts.keys()
+        self.lifted = {subject: verdict.lift for subject, verdict in self._verdicts.items() if verdict.lift}
 
     def state(self) -> dict[str, Any]:
         """All of it, for a snapshot."""
@@ -192,7 +197,10 @@ class Judgements:
             subjects, raters, found = self._last
             last = [subjects, raters, found.state()]
         ratings = [[subject, list(ratings.items())] for subject, ratings in self._ratings.items()]
-        verdicts = [[s, v.intercept, v.factor, _numbers(v.agreement), v.both_sides] for s, v in self._verdicts.items()]
+        verdicts = [
+            [s, v.intercept, v.factor, _numbers(v.agreement), v.both_sides, v.agreed]
+            for s, v in self._verdicts.items()
+        ]
         shown = sorted(self._shown)
         raters = list(self._of_rater)  # their order is the numbering of the next fit
         told = {"ratings": ratings, "raters": raters, "last": last, "verdicts": verdicts}
@@ -209,9 +217,10 @@ class Judgements:
         if state["last"] is not None:
             subjects, raters, found = state["last"]
             self._last = subjects, raters, Fit.restored(found)
-        for subject, intercept, factor, numbers, both in state["verdicts"]:
-            self._verdicts[subject] = Verdict(intercept, factor, Agreement(*numbers), both)
+        for subject, intercept, factor, numbers, both, agreed in state["verdicts"]:
+            self._verdicts[subject] = Verdict(intercept, factor, Agreement(*numbers), both, agreed)
         self._shown = set(state["shown"])
+        self.lifted = {subject: verdict.lift for subject, verdict in self._verdicts.items() if verdict.lift}
         self._changed = state["changed"]
 
 

@@ -18,7 +18,7 @@ from extensions.ranking import bounds as B
 from extensions.ranking import features
 from extensions.ranking.affinity import Affinity
 from extensions.ranking.candidates import Index
-from extensions.ranking.catalog import Catalog
+from extensions.ranking.catalog import OWN, Catalog
 from extensions.ranking.events import (
     AnyEvent,
     Deleted,
@@ -48,6 +48,7 @@ _HEAD_OF: Final = {
 }  # fmt: skip
 _NEGATIVE: Final = frozenset(("hide", "less", "report"))
 _JUDGES: Final = {"like": 1.0, "share": 1.0, "hide": 0.0, "less": 0.0, "report": 0.0}
+_PASSED: Final = 0.25  # below indifference: who was shown a post and did nothing says a little
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
 
@@ -217,6 +218,8 @@ class Learner:
                 reader.authors[author] = reader.authors.get(author, 0) + 1
         if counts and event.kind in _JUDGES:
             self.posts.rate(event.post, event.reader, _JUDGES[event.kind])
+        elif looked and event.context and not self.posts.rated(event.post, event.reader):
+            self.posts.rate(event.post, event.reader, _PASSED)  # shown by us, looked at, and left
         return True
 
     def _check_context(self, event: Signal) -> None:
@@ -296,7 +299,7 @@ class Learner:
 
     def _wants_less(self, reader: Reader, slot: int) -> None:
         row = self.catalog.features[slot]
-        for feature in (int(row[0]), *(int(one) for one in row[3:] if one)):
+        for feature in (int(row[0]), *(int(one) for one in row[OWN:] if one)):
             reader.less.pop(feature, None)
             reader.less[feature] = None
             if len(reader.less) > B.LESS_MAX:
@@ -358,7 +361,7 @@ class Learner:
         reader = self.readers.get(account)
         if reader is not None:
             authors = [*reader.authors, *(name("author", author) for author in reader.follows)]
-            tags = {int(one) for slot in reader.slots for one in self.catalog.features[slot][3:] if one}
+            tags = {int(one) for slot in reader.slots for one in self.catalog.features[slot][OWN:] if one}
             self.heads.forget(features.personal_keys(reader.number, authors, sorted(tags | set(reader.less))))
             self.readers.drop(account)
         self.served.pop(account, None)

@@ -100,6 +100,14 @@ class Ranker:
         """The arithmetic of some posts (by slot) for a reader, before any filter and any slate."""
         return self._maker.score(reader, slots, now_ms, slider)
 
+    def lay_out(self, scored: Scored, places: int) -> tuple[PageItem, ...]:
+        """A slate of scored posts with their explanations, without exploration."""
+        return self._maker.lay_out(scored, places)
+
+    def rank(self, reader: bytes, now_ms: int, settings: Settings) -> Page:
+        """A whole ranking that is neither kept nor an event: for a shadow beside the model that serves."""
+        return self._maker.rank(reader, now_ms, settings)
+
     def above(self, reader: bytes, cursor: Cursor) -> tuple[PageItem, ...]:
         """The items of a kept ranking above a place: what ``check_page`` wants beside a later page."""
         found = self._kept.get(reader, {}).get(cursor[0])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from extensions.ranking import bounds as B
 from extensions.ranking import features
 from extensions.ranking.candidates import collect, neighbours_of
-from extensions.ranking.catalog import Slots
+from extensions.ranking.catalog import COLUMNS, OWN, Slots
 from extensions.ranking.heads import Ints, probabilities
 from extensions.ranking.learner import Learner
 from extensions.ranking.readers import Reader
@@ -27,6 +27,8 @@ from protocol.scoring.weights import ACTIONS, PERMILLE, Weights
 
 _NONE: Final[frozenset[bytes]] = frozenset()
 _HIDE: Final = ACTIONS.index("hide")
+_LESS_COLUMNS: Final = (0, *range(OWN, COLUMNS))  # author and tags
+_SIEVE: Final = np.uint64(4096)
 _MILLION: Final = 1_000_000
 
 
@@ -128,18 +130,24 @@ class RankingMaker:
 
     def _less(self, reader: Reader, slots: Slots, micro: Ints) -> None:
         """What the reader wants less of: a hide is expected, and good actions are not."""
-        columns = self._learner.catalog.features[slots][:, [0, 3, 4, 5, 6]]
-        hits = np.isin(columns, np.fromiter(reader.less, dtype=np.uint64)).sum(axis=1)
+        columns = self._learner.catalog.features[slots][:, _LESS_COLUMNS]
+        wishes = np.fromiter(reader.less, dtype=np.uint64)
+        maybe = np.zeros(int(_SIEVE), dtype=np.bool_)
+        maybe[(wishes % _SIEVE).astype(np.int64)] = True
+        found = maybe[(columns % _SIEVE).astype(np.int64)]  # a sieve: few posts are left to be compared exactly
+        found[found] = np.isin(columns[found], wishes)
+        hits = found.sum(axis=1)
         shift = (np.minimum(hits, LESS_HITS_MAX) * LESS_MICRO).astype(np.int64)
         micro[:, :_HIDE] -= shift[:, None] // 3
         micro[:, _HIDE] += shift
 
     def _lifts(self, slots: Slots) -> Ints:
-        posts = self._learner.posts
-        if not len(posts):
-            return np.zeros(len(slots), dtype=np.int64)
-        found = [posts.verdict(self._learner.catalog.post(slot).id) for slot in slots.tolist()]
-        return np.array([0 if verdict is None else verdict.lift for verdict in found], dtype=np.int64)
+        catalog = self._learner.catalog
+        by_slot = np.zeros(len(catalog.serial), dtype=np.int64)
+        for post, lift in self._learner.posts.lifted.items():
+            by_slot[catalog.slot_of[post]] = lift  # a post that is gone has no lift any more
+        found: Ints = by_slot[slots]
+        return found
 
     # -- in which order -----------------------------------------------------------------------------------------------
 
@@ -167,24 +175,36 @@ class RankingMaker:
             return Page(ranking, 0, now_ms, version, settings.slider, (), None, account, plain)
         scored = self.score(reader, np.array(kept, dtype=np.int64), now_ms, settings.slider)
         if settings.chronological:
-            placed, explored = self._by_time(scored), {}
+            items = tuple(self._item(scored, one, sources, {}) for one in self._by_time(scored))
         else:
-            order = np.lexsort((scored.slots, -scored.base))
-            reached = min(places, len(order))  # a place beyond the last post would lose what is tried out there
+            reached = min(places, len(kept))  # a place beyond the last post would lose what is tried out there
             explored = self._explore(ranking, scored, now_ms, reached) if settings.explore else {}
-            first = {place: row for place, (row, _) in explored.items()}
-            if bridged:
-                first = dict(enumerate(order[scored.lifts[order] > 0][:places].tolist()))
-            pool = order[: SLATE_POOL * places].tolist()
-            rows = list(dict.fromkeys((*pool, *first.values())))
-            back = {row: number for number, row in enumerate(rows)}
-            forced = {place: back[row] for place, row in first.items()}
-            chosen = select([self._candidate(scored, row) for row in rows], self._weights, places, forced)
-            placed = [Placed(rows[one.index], one.author_points, one.diversity_points) for one in chosen]
-        chances = dict(explored.values())
-        items = tuple(self._item(scored, one, sources, chances) for one in placed)
+            items = self.lay_out(scored, places, sources, explored, bridged=bridged)
         version, plain = self._weights.version, settings.chronological
         return Page(ranking, 0, now_ms, version, settings.slider, items, None, account, plain)
+
+    def lay_out(
+        self,
+        scored: Scored,
+        places: int,
+        sources: dict[int, str] | None = None,
+        explored: dict[int, tuple[int, int]] | None = None,
+        *,
+        bridged: bool = False,
+    ) -> tuple[PageItem, ...]:
+        """The slate: which post stands where, each with its arithmetic. ``explored``: place -> (row, propensity)."""
+        explored = explored or {}
+        order = np.lexsort((scored.slots, -scored.base))
+        first = {place: row for place, (row, _) in explored.items()}
+        if bridged:
+            first = dict(enumerate(order[scored.lifts[order] > 0][:places].tolist()))
+        rows = list(dict.fromkeys((*order[: SLATE_POOL * places].tolist(), *first.values())))
+        back = {row: number for number, row in enumerate(rows)}
+        forced = {place: back[row] for place, row in first.items()}
+        chosen = select([self._candidate(scored, row) for row in rows], self._weights, places, forced)
+        chances = dict(explored.values())
+        placed = [Placed(rows[one.index], one.author_points, one.diversity_points) for one in chosen]
+        return tuple(self._item(scored, one, sources or {}, chances) for one in placed)
 
     def _filter(
         self, account: bytes, reader: Reader, slots: list[int], now_ms: int, settings: Settings, age_ms: int, seen: bool
@@ -235,7 +255,7 @@ class RankingMaker:
         facts = Facts(tuple(scored.probabilities[row].tolist()), int(scored.lifts[row]), int(scored.fresh[row]))
         terms = (*scored.terms[row].tolist(), placed.author_points, placed.diversity_points)
         chance = chances.get(row, 0)
-        source = "exploration" if chance else sources[slot]
+        source = "exploration" if chance else sources.get(slot, "")
         note = self._learner.note_shown(post.id)
         return PageItem(post.id, post.author, post.tags, source, facts, terms, sum(terms), chance, note)
 

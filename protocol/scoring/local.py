@@ -180,7 +180,7 @@ class LocalScorer:
         for key in keys:
             for head, value in enumerate(self._weights.get(key, ())):
                 micro[head] += value
-        hits = min(LESS_HITS_MAX, sum(key in self._less for key in (keys[0], *keys[3 : 3 + len(_tags(post))])))
+        hits = min(LESS_HITS_MAX, sum(key in self._less for key in (keys[0], *keys[4 : 4 + len(_tags(post))])))
         shift = hits * LESS_MICRO
         for head in range(_HIDE):
             micro[head] -= shift // 3
@@ -201,7 +201,7 @@ class LocalScorer:
 
     def _keys(self, post: ModelPost, now_ms: int) -> list[int]:
         author, tags = name("author", post.author), [name("tag", tag.encode()) for tag in _tags(post)]
-        own = [author, name("kind", post.kind.encode()), shape(post.media, post.words), *tags]
+        own = [author, name("kind", post.kind.encode()), shape(post.media, post.words), name("post", post.id), *tags]
         hours = max(0, now_ms - post.at_ms) // HOUR_MS
         age = name("age", b"%d" % min(AGES - 1, int(math.log2(hours + 1))))
         followed = [FOLLOWED] if post.author in self._personal.follows else []

@@ -45,7 +45,7 @@ def test_without_both_sides_there_is_no_lift_upwards() -> None:
     assert not Verdict(0.9, 0.1, agreement, False).helpful
     assert Verdict(0.9, 0.1, agreement, True).lift == 1000
     assert Verdict(-0.3, 0.0, agreement, False).lift == -750
-    assert Verdict(0.9, 0.1, Agreement(99, 99, 4, 9), True).lift == 0, "most of the other side do not agree"
+    assert Verdict(0.9, 0.1, agreement, True, False).lift == 0, "the other side does not agree"
     assert Verdict(-9.0, 0.0, agreement, True).lift == -1000
     assert Verdict(-0.1, 0.9, agreement, True).lift == 0, "one side's note is not thereby bad"
 

@@ -209,7 +209,7 @@ def test_wishes_for_less_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = learner.readers.get(ANN)
     assert reader is not None
     assert len(reader.less) == 3
-    assert int(learner.catalog.features[4][3]) in reader.less
+    assert int(learner.catalog.features[4][4]) in reader.less
 
 
 def test_an_edited_post_loses_what_was_said_of_its_old_text() -> None:
