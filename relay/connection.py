@@ -33,12 +33,12 @@ from relay.requests import Requests
 from relay.seam import Peer
 from relay.subscribe import Subscriptions
 from storage.base import Append, Refused
+from storage.flags import EPHEMERAL
 
 _ANONYMOUS = bytes(L.KEY_BYTES)
 ANSWERED = (F.Pub, F.Sub, F.Req, F.Connect, F.Bye)  # have rates of their own, or come once
 RECONNECT_MS = {Close.RESTART: DRAIN_RECONNECT_MS, Close.FLOOD: L.FLOOD_RECONNECT_MS,
                 Close.KICKED: L.KICK_RECONNECT_MS, Close.OVERLOAD: L.RECONNECT_MS_MAX}  # fmt: skip
-_EPHEMERAL_FLAG = int(F.Flag.EPHEMERAL)  # operations on the enum cost more than the rest of a message
 _EPHEMERAL, _PUBLISH = Kind.EPHEMERAL, Kind.PUBLISH
 _CLOSE_UNSUPPORTED = 1003  # RFC 6455 section 7.4.1: a type of data that cannot be accepted
 
@@ -318,7 +318,7 @@ class Connection:
 
     # -- PUB -----------------------------------------------------------------------------------------------------------
     def _publish(self, frame: F.Pub, tick_ms: int) -> None:
-        kind = _EPHEMERAL if frame.flags & _EPHEMERAL_FLAG else _PUBLISH
+        kind = _EPHEMERAL if frame.flags & EPHEMERAL else _PUBLISH
         if not self._may_go_on(frame.rid, kind, tick_ms):
             return
         facts = self._facts

@@ -9,7 +9,7 @@ import trio
 
 from protocol.codec import encode_struct
 from protocol.errors import Close
-from protocol.frames import VERSION, Evt, Flag, Info
+from protocol.frames import VERSION, Evt, Info
 from protocol.identity import open_signed
 from protocol.ids import Entropy
 from protocol.limits import MESSAGE_BYTES_MAX
@@ -29,9 +29,9 @@ from relay.slots import Slots
 from relay.tickets import Tickets
 from relay.wheel import Wheel
 from storage.base import Entry, Freed, Store
+from storage.flags import DEVICES
 
 FLAG_DRAINING = 1
-_DEVICES = int(Flag.DEVICES)
 
 
 class Relay:
@@ -107,7 +107,7 @@ class Relay:
         """An entry is durable: hand it to its followers, and act on new device lists."""
         self.hubs.committed(entry)
         self.slots.committed(entry)
-        if entry.flags & _DEVICES:
+        if entry.flags & DEVICES:
             self._list_changed(entry)
 
     def _list_changed(self, entry: Entry) -> None:

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from protocol.codec import decode_struct
 from protocol.errors import Code
-from protocol.frames import AccessChange, Closed, Flag, Frame, Gap, GapReason, Live
+from protocol.frames import AccessChange, Closed, Frame, Gap, GapReason, Live
 from protocol.ids import TopicKind
 from relay.bounds import REMOVED_KEPT_MAX, SLICE
 from relay.counters import Counters
@@ -28,9 +28,7 @@ from relay.ring import Ring, encode_entry
 from relay.seam import Peer
 from storage.base import Entry, Hole, Page, TopicState
 from storage.decisions import Restored
-
-_ERASED_BY_ORDER = int(Flag.ERASE)
-_ACCESS = int(Flag.ACCESS)
+from storage.flags import ACCESS, ERASE
 
 
 class Owner(Protocol):
@@ -230,11 +228,11 @@ class Hub:
         offset = entry.offset
         frame = encode_entry(self.tid, entry)
         self.head = offset
-        if entry.flags & _ERASED_BY_ORDER:
+        if entry.flags & ERASE:
             self.ring.forget(offset)  # the erased body may be in it
         self.ring.push(offset, frame)
         self._queue(offset, frame)
-        if entry.flags & _ACCESS:
+        if entry.flags & ACCESS:
             self.flush()
             self._apply(decode_struct(entry.header, AccessChange), offset)
 

@@ -22,17 +22,9 @@ from relay.context import Relay
 from relay.hub import Hub, Subscription
 from relay.lease import LEASE_BYTES
 from storage.base import Append, Appended, Outcome, Refused, StoreAway, WelcomePost
+from storage.flags import ACCESS, COMMIT, EPHEMERAL, ERASE, NEVER_EPHEMERAL, NO_ECHO, RESET, SEALED
 
-# As plain integers: one operation on the enum costs as much as a tenth of a message.
-_EPHEMERAL: Final = int(Flag.EPHEMERAL)
-_NO_ECHO: Final = int(Flag.NO_ECHO)
-_SEALED: Final = int(Flag.SEALED)
-_COMMIT: Final = int(Flag.COMMIT)
-_RESET: Final = int(Flag.RESET)
-_ACCESS: Final = int(Flag.ACCESS)
-_ERASE: Final = int(Flag.ERASE)
 _NOT_PUBLISHABLE: Final = ~int(FLAGS_PUBLISHABLE)
-_NEVER_EPHEMERAL: Final = ~int(Flag.EPHEMERAL | Flag.URGENT | Flag.NO_ECHO)
 _OFFSET_BYTES: Final = 8
 
 
@@ -65,13 +57,13 @@ def decide(frame: Pub, facts: Facts, now_ms: int) -> Append | Ephemeral | Refuse
         return Refused(Code.UNAUTHENTICATED, "this device is not registered yet; send devices.publish first")
     if flags & _NOT_PUBLISHABLE:
         return _bad(f"flags {flags} has bits that a client may not set")
-    if flags & _EPHEMERAL:
+    if flags & EPHEMERAL:
         return _ephemeral(frame)
-    if not flags & _SEALED and (frame.token is not None) != facts.is_shared:
+    if not flags & SEALED and (frame.token is not None) != facts.is_shared:
         return _bad("a process of a worker sends with the token of the topic's slot, and nobody else with one")
-    if facts.is_shared and not flags & _SEALED and len(frame.token or b"") != LEASE_BYTES:
+    if facts.is_shared and not flags & SEALED and len(frame.token or b"") != LEASE_BYTES:
         return _bad(f"the token of a slot has {LEASE_BYTES} bytes")
-    if flags & _NO_ECHO:
+    if flags & NO_ECHO:
         return _bad("NO_ECHO is for ephemeral messages; stored ones are always echoed")
     return _aged(frame, now_ms) or _epoch(frame) or _stored(frame, facts)
 
@@ -81,11 +73,11 @@ def _bad(text: str) -> Refused:
 
 
 def _ephemeral(frame: Pub) -> Ephemeral | Refused:
-    if frame.flags & _NEVER_EPHEMERAL:
+    if frame.flags & NEVER_EPHEMERAL:
         return _bad("an ephemeral message is never a commit, an access change, an erasure or public")
     if frame.bundle is not None or frame.expect is not None or frame.after is not None or frame.ttl or frame.token:
         return _bad("an ephemeral message is not stored: it has no bundle, expect, after, ttl or token")
-    return _SPREAD_WITHOUT if frame.flags & _NO_ECHO else _SPREAD
+    return _SPREAD_WITHOUT if frame.flags & NO_ECHO else _SPREAD
 
 
 def _aged(frame: Pub, now_ms: int) -> Refused | None:
@@ -98,27 +90,27 @@ def _aged(frame: Pub, now_ms: int) -> Refused | None:
 
 
 def _epoch(frame: Pub) -> Refused | None:
-    if frame.epoch is None and frame.flags & _COMMIT:
+    if frame.epoch is None and frame.flags & COMMIT:
         return _bad("a commit needs its epoch: (group number, fence)")
     return None
 
 
 def _stored(frame: Pub, facts: Facts) -> Append | Refused:
     flags, bundle = frame.flags, frame.bundle
-    if flags & _RESET and not flags & _COMMIT:
+    if flags & RESET and not flags & COMMIT:
         return _bad("RESET belongs to a COMMIT")
-    if bundle is not None and not flags & _COMMIT and (bundle.welcomes or bundle.read_from):
+    if bundle is not None and not flags & COMMIT and (bundle.welcomes or bundle.read_from):
         return _bad("Welcomes and read_from come with a commit only; another entry may name blobs")
     access: AccessChange | None = None
     erases = 0
-    if flags & _ACCESS and flags & _ERASE:
+    if flags & ACCESS and flags & ERASE:
         return _bad("an entry changes access or erases a body, not both")
-    if flags & _ACCESS:
+    if flags & ACCESS:
         try:
             access = decode_struct(frame.header, AccessChange)
         except RemoteProtocolError as error:
             return _bad(f"flagged ACCESS, but the header is no access change: {error.text}"[:400])
-    elif flags & _ERASE:
+    elif flags & ERASE:
         erases = int.from_bytes(frame.header, "big") if len(frame.header) == _OFFSET_BYTES else 0
         if not erases:
             return _bad("flagged ERASE, but the header is no offset in 8 bytes")

@@ -37,7 +37,7 @@ from sqlalchemy.exc import DBAPIError
 from storage import migrate, sql
 from storage.base import StoreUnusable
 from storage.engine import open_database
-from storage.files import BlobFiles
+from storage.files import BlobFiles, sync_directory
 from storage.ordering import CONVERSATION
 from storage.sqlite import BLOBS, FILE, LOCK, RESTORING, locked
 
@@ -123,7 +123,7 @@ def write(data: Path, target: Path, now_ms: int, others: Sequence[str] = ()) -> 
         _snapshot(data / FILE, snapshot)
         manifest = _archive(data, snapshot, fresh, now_ms, others)
         fresh.rename(target)
-        _sync(target.parent)
+        sync_directory(target.parent)
     except (OSError, sqlite3.Error) as error:
         raise BackupError(f"the backup could not be written to {target}: {error}; nothing is left of it") from error
     finally:
@@ -240,11 +240,11 @@ def _marked(data: Path) -> Iterator[None]:
     with locked(data):
         mark = data / RESTORING
         mark.touch()
-        _sync(data)
+        sync_directory(data)
         yield
         os.sync()  # one for thousands of files
         mark.unlink()
-        _sync(data)
+        sync_directory(data)
 
 
 def _clear(data: Path) -> None:
@@ -331,11 +331,3 @@ def raise_generation(connection: Connection, now_ms: int) -> tuple[int, int]:
         connection.exec_driver_sql(f"DELETE FROM {table}")
     recovering = connection.exec_driver_sql("SELECT count(*) FROM topics WHERE recovering").scalar_one()
     return generation, int(recovering)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -27,7 +27,7 @@ class BlobFiles:
         path = self._path(digest)
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _sync(self.directory)
+            sync_directory(self.directory)
         fresh = path.with_name(f".{path.name[:16]}-{secrets.token_hex(8)}")
         try:
             with fresh.open("xb") as file:
@@ -38,7 +38,7 @@ class BlobFiles:
         except OSError:
             fresh.unlink(missing_ok=True)
             raise
-        _sync(path.parent)
+        sync_directory(path.parent)
 
     def holds(self, digest: bytes) -> bool:
         """Whether the file is there."""
@@ -80,8 +80,8 @@ class BlobFiles:
         return removed
 
 
-def _sync(directory: Path) -> None:
-    """A new name lasts only when its directory is on disk."""
+def sync_directory(directory: Path) -> None:
+    """Put a directory on disk: a new name in it lasts only then. Raises ``OSError``."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -7,11 +7,27 @@ from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from storage import bounds
 from storage.base import Entry
 
 Row = Sequence[Any]
+
+
+def run(connection: Connection, sql: str, values: Row) -> list[Any]:
+    """The rows of one statement, as plain tuples, on the driver's own connection and so in the same transaction.
+
+    The wrappers of results cost more than such a statement does: a quarter of the time of a single append. Raises
+    ``DBAPIError``, as everything else here.
+    """
+    driver, errors = connection.connection.driver_connection, connection.dialect.loaded_dbapi.Error
+    assert driver is not None
+    try:
+        rows: list[Any] = driver.execute(sql, values).fetchall()
+    except errors as error:
+        raise DBAPIError.instance(sql, None, error, errors, dialect=connection.dialect) from error
+    return rows
 
 
 def pieces(items: Sequence[Any], sizes: Sequence[int]) -> Iterator[Sequence[Any]]:
@@ -37,7 +53,7 @@ def select_in(connection: Connection, sql: str, keys: Collection[Any], *before: 
     for piece in _bounded(keys):
         filled = piece + piece[-1:] * (_size_for(piece) - len(piece))
         text = sql.format(",".join("?" * len(filled)))
-        found += connection.exec_driver_sql(text, (*before, *filled)).fetchall()
+        found += run(connection, text, (*before, *filled))
     return found
 
 
@@ -52,7 +68,7 @@ def select_joined(connection: Connection, sql: str, keys: Collection[tuple[Any, 
         width, size = len(piece[0]), _size_for(piece)
         values = (*chain.from_iterable(piece), *[None] * (width * (size - len(piece))))
         text = sql.format(f"(VALUES {marks(width, size)}) AS k")
-        found += connection.exec_driver_sql(text, values).fetchall()
+        found += run(connection, text, values)
     return found
 
 
@@ -60,7 +76,7 @@ def execute_in(connection: Connection, sql: str, keys: Collection[Any]) -> None:
     """Run ``sql`` for all keys, as ``select_in`` does."""
     for piece in _bounded(keys):
         filled = piece + piece[-1:] * (_size_for(piece) - len(piece))
-        connection.exec_driver_sql(sql.format(",".join("?" * len(filled))), tuple(filled))
+        run(connection, sql.format(",".join("?" * len(filled))), tuple(filled))
 
 
 def execute_each(connection: Connection, sql: str, rows: Collection[tuple[Any, ...]]) -> None:
@@ -85,7 +101,7 @@ def insert_rows(connection: Connection, table: str, columns: str, rows: Sequence
     width = columns.count(",") + 1
     for piece in pieces(rows, bounds.STATEMENT_ROWS):
         sql = f"INSERT INTO {table} ({columns}) VALUES {marks(width, len(piece))} {conflict}"
-        connection.exec_driver_sql(sql, tuple(chain.from_iterable(piece)))
+        run(connection, sql, tuple(chain.from_iterable(piece)))
 
 
 def next_number(connection: Connection, table: str) -> int:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import Parameter
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from clients.cli.options import DEFAULT_DATA, URL, Data, KeyFile, PassphraseFile, Url, opened
 
+if TYPE_CHECKING:
     from clients.devices.farewell import Farewell
     from clients.shelf import Shelf
     from clients.vault import Vault
 
 command = cyclopts.App(name="account", help="Your account: what is in it, take everything with you, give it up.")
-URL = "ws://127.0.0.1:8790/ws"
-Url = Annotated[str, Parameter(help="Address of the relay.")]
-Data = Annotated[Path, Parameter(help="Directory of your vault.")]
-KeyFile = Annotated[Path | None, Parameter(help="File with the key that seals the vault (DATA/vault.key).")]
-PassphraseFile = Annotated[Path | None, Parameter(help="File with the passphrase that seals the vault, if one does.")]
-DEFAULT_DATA = Path("~/.local/share/chappe/chat")
 VAULT_FILES = ("vault.db", "vault.db-wal", "vault.db-shm", "vault.lock", "vault.key")
 STAYS = """\
 What stays: messages and files that you sent are with the people you sent them to, and in their exports; nobody can take
@@ -32,40 +25,12 @@ them back. The relay keeps the sealed log of each conversation, which it cannot 
 do. Other devices of yours are cut off at once; what they hold stays on them until you delete it there."""
 
 
-@contextmanager
-def opened(data: Path, key_file: Path | None, passphrase_file: Path | None) -> Iterator[Vault]:
-    """A vault that has an account in it. Exit code 2: there is none, or it cannot be opened."""
-    from clients import account as accounts
-    from clients.vault import Secret, Vault, VaultError
-
-    directory = data.expanduser()
-    path = directory / "vault.db"
-    try:
-        if not path.exists():
-            raise VaultError(f"there is no vault in {directory}; name its directory with --data")
-        if passphrase_file is not None:
-            secret = Secret.passphrase(passphrase_file.expanduser().read_text().rstrip("\n"))
-        else:
-            secret = Secret.key_file((key_file or directory / "vault.key").expanduser())
-        vault = Vault(path, secret)
-    except (VaultError, OSError) as error:
-        print(f"chappe account: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    try:
-        if not accounts.has_identity(vault):
-            print(f"chappe account: the vault in {directory} has no account yet", file=sys.stderr)
-            raise SystemExit(2)
-        yield vault
-    finally:
-        vault.close()
-
-
 @command.command
 def show(*, data: Data = DEFAULT_DATA, key_file: KeyFile = None, passphrase_file: PassphraseFile = None) -> None:
     """Show who you are here: account, handle, devices, and how much the vault holds."""
     from clients import takeout
 
-    with opened(data, key_file, passphrase_file) as vault:
+    with opened("account", data, key_file, passphrase_file) as vault:
         shelf = shelf_of(vault)
         who = takeout.profile(shelf)
         print(f"account   {who['account']}")
@@ -101,7 +66,7 @@ def export(
     from clients.client import now_ms
 
     passphrase = _keys_passphrase(keys_passphrase_file) if with_keys or keys_passphrase_file is not None else None
-    with opened(data, key_file, passphrase_file) as vault:
+    with opened("account", data, key_file, passphrase_file) as vault:
         place = target.expanduser()
         try:
             counts = takeout.export(shelf_of(vault), place, now_ms(), passphrase=passphrase, entropy=os.urandom)
@@ -131,7 +96,7 @@ def delete(
     from clients.tasks import sole
 
     directory = data.expanduser()
-    with opened(data, key_file, passphrase_file) as vault:
+    with opened("account", data, key_file, passphrase_file) as vault:
         if not yes:
             confirm(shelf_of(vault).identity.handle, input)
         try:

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 from cyclopts import Parameter
 
+from clients.cli.options import DEFAULT_DATA, URL
+
 if TYPE_CHECKING:
     from clients.vault import Secret, Vault
 
 command = cyclopts.App(name="chat", help="Talk to people through a relay. Everything is end-to-end encrypted.")
-DEFAULT_DATA = Path("~/.local/share/chappe/chat")
 
 
 @command.default
 def chat(
-    url: Annotated[str, Parameter(help="Address of the relay, as `chappe up` prints it.")] = "ws://127.0.0.1:8790/ws",
+    url: Annotated[str, Parameter(help="Address of the relay, as `chappe up` prints it.")] = URL,
     *,
     data: Annotated[Path, Parameter(help="Directory of your vault: keys and history. Keep it.")] = DEFAULT_DATA,
     handle: Annotated[str | None, Parameter(help="Name under which others find you at this relay.")] = None,

@@ -16,7 +16,7 @@ from clients.cli.personal import HELP as PERSONAL_HELP
 from clients.cli.personal import Personal
 from clients.cli.qr import for_terminal
 from clients.cli.reporting import report_typed
-from clients.cli.room import Follower, NotFound, Room, describe, escape, introduction
+from clients.cli.room import Follower, NotFound, Room, describe, escape
 from clients.cli.spans import span_ms
 from clients.client import Client
 from clients.connection import LinkDown, Refusal
@@ -93,7 +93,7 @@ class Lines:
 
     async def run(self) -> None:
         """Until /quit or the end of the input."""
-        self._say(f"your account is [bold]{self._client.account.hex()[:16]}…[/]  ·  /help shows what you can do")
+        self._say(f"your account is [bold]{self._client.account.hex()}[/]  ·  /help shows what you can do")
         seq = self._client.engine.shelf.vault.last_seq()
         self._client.presence.say(State.ONLINE)
         self._client.presence.follow()
@@ -338,7 +338,7 @@ class Lines:
             return
         content = describe(event.content)
         if content["text"] is None:
-            if said := introduction(event.content, event.account):
+            if said := self._personal.news.sentence(event):
                 self._say(self._where(event.topic) + escape(said), "yellow")
             return
         when = datetime.fromtimestamp(event.ts / 1000, UTC).astimezone().strftime("%H:%M")

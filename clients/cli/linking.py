@@ -6,20 +6,16 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import cyclopts
-from cyclopts import Parameter
+
+from clients.cli.options import CONNECT_S, DEFAULT_DATA, URL, Data, KeyFile, Url, opened
 
 if TYPE_CHECKING:
     from clients.vault import Vault
 
 command = cyclopts.App(name="devices", help="Your devices: list them, link a new one, revoke one.")
-URL = "ws://127.0.0.1:8790/ws"
-Url = Annotated[str, Parameter(help="Address of the relay.")]
-Data = Annotated[Path, Parameter(help="Directory of your vault.")]
-KeyFile = Annotated[Path | None, Parameter(help="File with the key that seals the vault (DATA/vault.key).")]
-DEFAULT_DATA = Path("~/.local/share/chappe/chat")
 
 
 async def start_linked(url: str, vault: Vault, say: Callable[[str], None]) -> None:
@@ -71,25 +67,16 @@ def _run(url: str, data: Path, key_file: Path | None, verb: str, *words: str) ->
     """One verb with a connected client. Exit code 1: it failed, 2: the vault cannot be opened."""
     import trio
 
-    from clients.vault import Secret, Vault, VaultError
     from protocol.errors import ChappeError
 
-    directory = data.expanduser()
-    try:
-        vault = Vault(directory / "vault.db", Secret.key_file((key_file or directory / "vault.key").expanduser()))
-    except VaultError as error:
-        print(f"chappe: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    try:
-        trio.run(_verb, url, vault, verb, list(words))
-    except (ChappeError, trio.TooSlowError) as error:
-        print(f"chappe: {str(error) or 'the relay cannot be reached'}", file=sys.stderr)
-        raise SystemExit(1) from None
-    finally:
-        vault.close()
+    with opened("devices", data, key_file) as vault:
+        try:
+            trio.run(_verb, url, vault, verb, list(words))
+        except (ChappeError, trio.TooSlowError) as error:
+            print(f"chappe devices: {str(error) or 'the relay cannot be reached'}", file=sys.stderr)
+            raise SystemExit(1) from None
 
 
-CONNECT_S = 20  # a verb that needs the relay waits this long for it
 SETTLE_S = 30  # and for what it said to be stored
 
 

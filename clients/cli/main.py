@@ -5,6 +5,7 @@ Loading a verb's module must be cheap (no trio, no SQLAlchemy): the verb imports
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
@@ -64,3 +65,6 @@ def main() -> None:
             raise
         print(f"chappe: this verb needs {error.name}; install the extra: pipx install 'chappe[all]'", file=sys.stderr)
         raise SystemExit(2) from None
+    except BrokenPipeError:  # `chappe … | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is flushed into it at the end
+        raise SystemExit(1) from None

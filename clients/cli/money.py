@@ -31,6 +31,8 @@ class Money:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._client = room.client
+        self.acting = 0  # verbs that move money and are not done: what becomes of it is theirs to say
+        self.told: dict[bytes, int] = {}  # operation -> state in which it was shown last
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "wallet": self._wallet, "pay": self._pay, "request": self._request, "decline": self._decline,
             "refund": self._refund, "payments": self._payments,
@@ -55,7 +57,7 @@ class Money:
 
     async def _payments(self, words: list[str]) -> list[str]:
         if words[:1] == ["again"]:
-            return [self.line(await self._book.ask_again(self._payment(words[1]).operation))]
+            return [await self._done(self._book.ask_again(self._payment(words[1]).operation))]
         if words[:1] == ["save"]:
             payment = self._payment(words[1])
             if not payment.receipt:
@@ -63,24 +65,33 @@ class Money:
             _write(" ".join(words[2:]) or words[2], as_file(payment, self._book.home.log))
             return [f"the receipt of {payment.id.hex()[-8:]} is saved; `chappe receipt verify` checks it"]
         lines = [self.line(payment) for payment in self._book.payments[-20:]]
-        asked = [self._asked(request) for request in self._book.requests if request.state == "open"]
+        asked = [f"  {short(r.hash)}  {self.asked(r)}" for r in self._book.requests if r.state == "open"]
         return [*lines, *asked] or ["no payments"]
 
     def line(self, payment: Payment) -> str:
         """A payment in a line."""
+        self.told[payment.operation] = payment.state
         mine = payment.payer == self._client.account
         other = self._room.name_of(payment.payee if mine else payment.payer)
         amount = self._book.shown(payment.amount, payment.ledger, payment.exponent)
         said = f"  {clean(payment.memo)}" if payment.memo else ""
-        why = f" ({payment.text})" if payment.text and payment.state == State.FAILED else ""
+        why = f" ({clean(payment.text)})" if payment.text and payment.state == State.FAILED else ""
         way = "to" if mine else "from"
         return f"  {payment.id.hex()[-8:]}  {amount} {way} {other}  {State(payment.state).name.lower()}{why}{said}"
 
-    def _asked(self, request: Request) -> str:
+    def asked(self, request: Request) -> str:
+        """A request in words."""
         body = decode_struct(request.body, P.Request)
         who = "you ask" if request.payee == self._client.account else f"{self._room.name_of(request.payee)} asks"
         amount = self._book.shown(body.amount, body.ledger, body.exponent) if body.amount else f"any {body.ledger}"
-        return f"  {short(request.hash)}  {who} for {amount}  {clean(body.memo)}".rstrip()
+        return f"{who} for {amount}  {clean(body.memo)}".rstrip()
+
+    async def _done(self, doing: Awaitable[Payment]) -> str:
+        self.acting += 1
+        try:
+            return self.line(await doing)
+        finally:
+            self.acting -= 1
 
     # -- acting --------------------------------------------------------------------------------------------------------
     async def _pay(self, words: list[str]) -> list[str]:
@@ -91,12 +102,12 @@ class Money:
             amount = self._book.amount(words[1], body.ledger) if len(words) > 1 else body.amount
             if not sure:
                 return [self._question(body.payee, amount, body.ledger, clean(body.memo), "pay", words)]
-            return [self.line(await self._book.pay_request(found[0].hash, amount))]
+            return [await self._done(self._book.pay_request(found[0].hash, amount))]
         payee, ledger, memo = self._room.account_of(words[0]), words[2], " ".join(words[3:])
         amount = self._book.amount(words[1], ledger)
         if not sure:
             return [self._question(payee, amount, ledger, memo, "pay", words)]
-        return [self.line(await self._book.pay(payee, amount, ledger, memo=memo))]
+        return [await self._done(self._book.pay(payee, amount, ledger, memo=memo))]
 
     def _question(self, payee: bytes, amount: int, ledger: str, memo: str, verb: str, words: list[str]) -> str:
         name = f"{self._room.name_of(payee)} ({short(payee)}…)"
@@ -126,7 +137,7 @@ class Money:
         amount = self._book.amount(words[1], payment.ledger) if len(words) > 1 else payment.amount
         if not sure:
             return [self._question(payment.payer, amount, payment.ledger, "refund", "refund", words)]
-        return [self.line(await self._book.refund(payment.operation, amount))]
+        return [await self._done(self._book.refund(payment.operation, amount))]
 
     def _payment(self, digits: str) -> Payment:
         found = [p for p in self._book.payments if len(digits) >= _DIGITS_MIN and p.id.hex().endswith(digits)]

@@ -10,6 +10,7 @@ from typing import Final
 
 from clients.cli.money import HELP as MONEY_HELP
 from clients.cli.money import Money
+from clients.cli.news import News
 from clients.cli.room import NotFound, Room, short
 from clients.client import Client
 from clients.devices.code import invite_text
@@ -43,10 +44,12 @@ class Personal:
         self._room = room
         self._client: Client = room.client
         self._say = say
+        money = Money(room)
+        self.news = News(room, money)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
-            **Money(room).verbs,
+            **money.verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 

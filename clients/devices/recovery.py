@@ -31,9 +31,9 @@ from clients.shelf import Shelf
 from clients.vault import Vault
 from protocol import limits as L
 from protocol.errors import RemoteProtocolError
-from protocol.frames import SubResult
+from protocol.frames import Role, SubResult
 from protocol.identity import Device, DeviceList, IdentityError, SigningKey, sign_list, verify_list
-from protocol.ids import Entropy, TopicKind, inbox_topic
+from protocol.ids import Entropy, TopicKind, inbox_topic, self_topic
 from protocol.requests import (
     GetHandle,
     GetHeads,
@@ -155,7 +155,7 @@ class Recovery:
         async with open_bare(self._url, self._device, account, devices.version, self._entropy) as link:
             await link.ask("devices.publish", PublishList(signed), int)
             (inbox,) = await link.ask("topics.heads", GetHeads((inbox_topic(account),)), list[SubResult])
-            talks = await self._conversations(link)
+            talks = await self._conversations(link, account)
             lists = await self._lists(link, {member for talk in talks for member in talk.roster} - {account})
             identity = R.Identity(
                 account, kept.root_seed, self._device.seed, self._inbox_private, self._inbox_key, signed,
@@ -179,17 +179,23 @@ class Recovery:
         devices = msgspec.structs.replace(following(known, (mine,), now), recovered=True)
         return sign_list(devices, recovery), devices
 
-    async def _conversations(self, link: Link) -> list[R.Conversation]:
+    async def _conversations(self, link: Link, account: bytes) -> list[R.Conversation]:
         """All that the relay lists us in; locked, so that the client asks to be let in."""
         talks: list[R.Conversation] = []
         after = bytes(L.KEY_BYTES)
         while rows := await link.ask("topics.list", ListTopics(after), list[OwnTopic]):
             after = rows[-1].topic
-            for row in rows:
-                if row.kind != TopicKind.SELF:
-                    members = await link.ask("topics.members", GetMembers(row.topic), list[tuple[bytes, int]])
-                    talks.append(R.Conversation(row.topic, row.kind, Status.LOCKED, roster=dict(members)))
+            talks += [await self._conversation(link, row, account) for row in rows]
         return talks
+
+    @staticmethod
+    async def _conversation(link: Link, row: OwnTopic, account: bytes) -> R.Conversation:
+        if row.topic == self_topic(account):
+            # Nobody is left who could let us in, so it begins anew, as a restored one does; who is in it, we know.
+            roster = {account: int(Role.OWNER)}
+            return R.Conversation(row.topic, TopicKind.SELF, Status.LOCKED, roster=roster, recovering=True)
+        members = await link.ask("topics.members", GetMembers(row.topic), list[tuple[bytes, int]])
+        return R.Conversation(row.topic, row.kind, Status.LOCKED, roster=dict(members))
 
     async def _lists(self, link: Link, members: set[bytes]) -> tuple[R.KnownList, ...]:
         """Whom we may ask. Trusted on first use, as everybody is whom one has not verified."""

@@ -20,6 +20,7 @@ from protocol.limits import SLOTS, WORKER_PROCESSES_MAX
 from relay.slots import assign
 from tests.support.lab import FakeClient, Lab, open_lab, req, settle
 from tests.support.people import Person, commit, group, message
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ async def test_slots_that_are_not_released_are_taken(lab: Lab, monkeypatch: pyte
     person = await worker_of(lab)
     await start(lab, person)
     second = await start(lab, person)
-    await trio.sleep(0.3)
+    await until(lambda: bool(second.tokens))
     await settle()
     assert set(second.tokens.values()) == {2}
     assert len(second.tokens) == SLOTS // 2

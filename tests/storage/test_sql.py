@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import IntegrityError
 
 from protocol.frames import Role
 from storage import bounds, sql
@@ -64,17 +66,26 @@ def test_numbers_go_up(connection: Connection) -> None:
     assert sql.next_number(connection, "t") == 5
 
 
-def test_statements_are_few(connection: Connection) -> None:
+def test_statements_are_few(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many rows there are, their statement texts fit the driver's cache of compiled ones."""
     texts: set[str] = set()
+    run = sql.run
 
-    def note(_: object, __: object, text: str, *___: object) -> None:
+    def note(connection: Connection, text: str, values: sql.Row) -> list[Any]:
         texts.add(text)
+        return run(connection, text, values)
 
-    event.listen(connection.engine, "before_cursor_execute", note)
+    monkeypatch.setattr(sql, "run", note)
     for count in range(1, 300, 7):
         sql.select_in(connection, "SELECT n FROM t WHERE n IN ({})", range(count))
     assert len(texts) == len(bounds.LOOKUP_KEYS)
+
+
+def test_what_the_driver_refuses_is_an_error_like_any_other(connection: Connection) -> None:
+    fill(connection, 1)
+    with pytest.raises(IntegrityError) as refused:
+        sql.insert_rows(connection, "t", "n, a, b", [(0, 9, b"new")])
+    assert isinstance(refused.value.orig, sqlite3.IntegrityError)
 
 
 def test_entries_survive_the_trip() -> None:
@@ -91,7 +102,9 @@ def test_entries_survive_the_trip() -> None:
 READ_WHOLE = {"DELETE FROM key_packages WHERE added_ms", "DELETE FROM reservations WHERE made_ms"}
 
 
-async def test_no_query_reads_a_whole_table(folder: Path, sqlite: SqliteStore, kit: Kit) -> None:
+async def test_no_query_reads_a_whole_table(
+    folder: Path, sqlite: SqliteStore, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is fast with ten rows must be so with ten million: every statement finds its rows by a key."""
     texts: set[str] = set()
 
@@ -100,6 +113,13 @@ async def test_no_query_reads_a_whole_table(folder: Path, sqlite: SqliteStore, k
 
     for database in databases(sqlite.engine):
         event.listen(database, "before_cursor_execute", note)
+    run = sql.run
+
+    def noted(connection: Connection, text: str, values: sql.Row) -> list[Any]:
+        texts.add(text)
+        return run(connection, text, values)
+
+    monkeypatch.setattr(sql, "run", noted)
     await use_everything(kit)
     texts -= {text for text in texts if text.startswith(("BEGIN", "PRAGMA"))}
     assert len(texts) > 40

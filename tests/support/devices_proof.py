@@ -19,6 +19,7 @@ from clients.devices.revoking import revoke
 from clients.events import Event, KeyChanged, Missing, Received
 from clients.records import Status
 from clients.vault import Secret, Vault
+from protocol.ids import self_topic
 from protocol.messages import parse
 from protocol.messages.chat import Text
 from tests.support.proof import check
@@ -190,6 +191,8 @@ async def sole_device_lost(seed: int) -> dict[str, Any]:
                 await alice.add_contact(bob.account, "bob")
                 pair = (await alice.pair(bob.account)).topic
                 group = (await alice.group([bob.account, carol.account], "friends")).topic
+                async with open_linked(home, "alice-2", relay.url, alice) as (second, _, _):  # lost as well
+                    await until(second, lambda: _active(second, [self_topic(account)]), "the topic of own devices")
                 await alice.conversation(pair).send("before the loss")
                 await wait_for(bob, says("before the loss"), "a message before the loss")
                 await until(carol, lambda: _active(carol, [group]), "carol's invitation")
@@ -210,9 +213,18 @@ async def sole_device_lost(seed: int) -> dict[str, Any]:
                     await wait_for(bob, lambda event: isinstance(event, KeyChanged), "the news of the recovery")
                     await _looked_at(bob, again, pair)
                     await until(bob, lambda: lost not in {m.signature_key for m in _members(bob, pair)}, "the old leaf")
+                    await _agreeing(home, relay.url, again, carol.account)
             finally:
                 vault.close()
-        return {"back in s": round(seconds, 1), "conversations": 2, "verified contact": "blocked until verified again"}
+        return {"back in s": round(seconds, 1), "conversations": 2, "verified contact": "blocked until verified again",
+                "next device": "knows what the recovered one notes"}  # fmt: skip
+
+
+async def _agreeing(home: Path, url: str, again: Client, carol: bytes) -> None:
+    """What one device of a recovered account notes, the next one knows."""
+    async with open_linked(home, "alice-3", url, again) as (third, _, _):
+        await again.add_contact(carol, "carol")
+        await until(third, lambda: carol in third.engine.shelf.contacts, "the contact on the next device")
 
 
 async def _looked_at(bob: Client, again: Client, pair: bytes) -> None:

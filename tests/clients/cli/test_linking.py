@@ -8,12 +8,14 @@ from typing import Any, cast
 import pytest
 import trio
 
+from clients import account
 from clients.cli import linking
 from clients.cli.linking import start_linked, start_recovered
 from clients.devices.code import LinkCode
 from clients.devices.linking import approve
 from clients.devices.parcels import LinkFailed
 from clients.devices.recovery import make_code
+from clients.vault import Secret, Vault
 from relay.testing import open_relay
 from tests.support.clients import URL, MemoryVault, open_world
 
@@ -49,6 +51,9 @@ async def test_a_recovery_needs_a_name(autojump_clock: object, monkeypatch: pyte
 
 
 async def test_verbs_with_a_real_vault_and_relay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fresh = Vault(tmp_path / "vault.db", Secret.key_file(tmp_path / "vault.key"))
+    account.create_identity(fresh, 1_700_000_000_000, lambda count: b"e" * count)
+    fresh.close()
     async with open_relay() as relay:
         await trio.to_thread.run_sync(lambda: linking.list_devices(relay.url, data=tmp_path))
         printed = capsys.readouterr().out

@@ -71,6 +71,17 @@ def test_a_missing_module_of_ours_is_a_bug_and_shown(monkeypatch: pytest.MonkeyP
         module.main()
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    code = (
+        "import sys; from clients.cli import main as m; m.build = lambda verb: lambda: print('x' * 1_000_000); m.main()"
+    )
+    program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert program.stdout is not None
+    program.stdout.close()
+    _, said = program.communicate(timeout=60)
+    assert (program.returncode, said) == (1, b"")
+
+
 def test_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module._version()[0].isdigit()
 

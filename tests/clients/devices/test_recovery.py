@@ -16,6 +16,7 @@ from clients.devices.recovery import Kept, key_of, make_code, recover, seal, uns
 from clients.events import KeyChanged
 from clients.records import Status
 from protocol.identity import SigningKey
+from protocol.ids import self_topic
 from tests.support.clients import URL, MemoryVault, World, clock_ms, entropy_of, events_of, group_of, open_world, texts
 from tests.support.devices import device_of, leaves, link
 
@@ -56,6 +57,29 @@ async def test_the_only_device_is_lost(autojump_clock: object) -> None:
         assert again.own_devices.recovered
         second = await link(world, again, "second")  # its list is signed by the recovery key now
         assert second.conversation(talk.topic).status == Status.ACTIVE
+
+
+async def test_the_devices_of_a_recovered_account_agree_again(autojump_clock: object) -> None:
+    async with open_world() as world:
+        alice, bob = await world.people("alice", "bob")
+        await alice.claim_handle("alice")
+        second = await link(world, alice, "second")
+        await alice.add_contact(bob.account, "bobby")
+        await world.settle(10)
+        assert second.engine.shelf.contacts[bob.account].name == "bobby"
+        code = await make_code(alice)
+        await world.crash("alice")
+        await world.crash("second")
+        again = await bring_back(world, code)
+        await world.settle(40)
+        third = await link(world, again, "third")
+        await again.add_contact(bob.account, "robert")
+        await world.settle(40)
+        assert third.engine.shelf.contacts[bob.account].name == "robert"
+        assert leaves(again, self_topic(again.account)) == {device_of(again), device_of(third)}
+        await third.add_contact(bob.account, "rob")
+        await world.settle(40)
+        assert again.engine.shelf.contacts[bob.account].name == "rob"
 
 
 async def test_who_may_make_a_code(autojump_clock: object) -> None:
