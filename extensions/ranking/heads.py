@@ -102,7 +102,7 @@ class Heads:
         keys = keys[keys != 0]
         rows = self._claim(keys)
         odds = self.dense[0] + affinity * self.dense[1] + self.weights[rows].sum(axis=0)
-        chance = 1 / (1 + np.exp(-np.clip(odds, -SPAN, SPAN)))
+        chance = 1 / (1 + np.exp(-np.minimum(np.maximum(odds, -SPAN), SPAN)))
         error = np.where(np.isnan(push), 0.0, push - chance + done * chance) * weight
         inputs = np.array([1.0, affinity])
         slope = inputs[:, None] * error

@@ -294,7 +294,7 @@ class Learner:
 
     def normal(self, odds: Floats) -> Floats:
         """Affinities in the scale that the heads learn with: clipped, so that nothing infinite ever gets there."""
-        scaled: Floats = np.clip(np.nan_to_num(odds) / AFFINITY_SCALE, -AFFINITY_MAX, AFFINITY_MAX)
+        scaled: Floats = np.minimum(np.maximum(np.nan_to_num(odds) / AFFINITY_SCALE, -AFFINITY_MAX), AFFINITY_MAX)
         return scaled
 
     def _wants_less(self, reader: Reader, slot: int) -> None:

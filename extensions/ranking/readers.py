@@ -33,10 +33,11 @@ class Reader:
 
     def history(self, catalog: Catalog) -> Slots:
         """Slots of the posts it engaged with that still exist, the most recent first."""
-        slots = np.array(self.slots[::-1], dtype=np.int64)
-        if not len(slots):
-            return slots
-        alive: Slots = slots[catalog.serial[slots] == np.array(self.serials[::-1], dtype=np.int64)]
+        if not self.slots:
+            return np.zeros(0, dtype=np.int64)
+        both = np.array((self.slots, self.serials), dtype=np.int64)[:, ::-1]
+        slots: Slots = both[0]
+        alive: Slots = slots[catalog.serial[slots] == both[1]]
         return alive
 
     def mark(self, serial: int, bit: int) -> bool:
