@@ -113,7 +113,6 @@ class Embedding:
         return made
 
 
-
 def whole(coordinates: Singles) -> Floats:
     """Coordinates in 2**-16: whole numbers, whose products and sums stay below 2**53 and so are exact in any order."""
     rounded: Floats = np.rint(coordinates * np.float32(UNIT)).astype(np.float64)

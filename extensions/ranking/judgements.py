@@ -198,8 +198,7 @@ class Judgements:
             last = [subjects, raters, found.state()]
         ratings = [[subject, list(ratings.items())] for subject, ratings in self._ratings.items()]
         verdicts = [
-            [s, v.intercept, v.factor, _numbers(v.agreement), v.both_sides, v.agreed]
-            for s, v in self._verdicts.items()
+            [s, v.intercept, v.factor, _numbers(v.agreement), v.both_sides, v.agreed] for s, v in self._verdicts.items()
         ]
         shown = sorted(self._shown)
         raters = list(self._of_rater)  # their order is the numbering of the next fit
