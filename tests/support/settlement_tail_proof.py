@@ -92,6 +92,6 @@ async def demo(seed: int) -> dict[str, Any]:
         [CHAPPE, "demo", "--json", "--away", "50", "--seed", str(seed)], capture_stdout=True, check=False
     )
     found = json.loads(done.stdout)
-    check(found["ok"] and len(found["promises"]) == 5, f"the demo says {found['failures']}")
-    money = found["money"]
+    check(found["ok"] and len(found["promises"]["money"]) == 5, f"the demo says {found['failures']}")
+    money = found["acts"]["money"]
     return {"shares": money["shares"], "asked again": money["asked_again"], "settled": money["settled"]}
