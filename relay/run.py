@@ -118,27 +118,30 @@ async def run_until_signal(
 ) -> None:  # fmt: skip
     """Run a relay; ``ready`` is called when it accepts. SIGTERM or SIGINT drains, the second ends at once.
 
-    SIGHUP reads certificate and key anew. ``beside``: names of workers to run beside it.
+    SIGHUP reads certificate and key anew; where there are none its terminal is gone, and it ends as by SIGTERM.
+    ``beside``: names of workers to run beside it.
     """
     prepare_process()
     log.to_stderr(settings.log_level)
-    with (
-        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
-        trio.open_signal_receiver(signal.SIGHUP) as reloads,
-    ):
+    caught = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` wants it to go on
+        caught.append(signal.SIGHUP)
+    with trio.open_signal_receiver(*caught) as signals:
         async with open_running(settings, beside) as running, trio.open_nursery() as nursery:
-            nursery.start_soon(_reload, running.node, reloads)
             settle_process()
             ready(running)
-            await anext(signals)
+            await _until_end(running.node, signals, bool(settings.tls_certificate))
             nursery.start_soon(_end_after, running, nursery.cancel_scope)
-            await anext(signals)
+            await _until_end(running.node, signals, bool(settings.tls_certificate))
             log.warning("ended-at-once", why="a second signal")
             nursery.cancel_scope.cancel()
 
 
-async def _reload(node: Node, reloads: AsyncIterator[int]) -> None:
-    async for _ in reloads:
+async def _until_end(node: Node, signals: AsyncIterator[int], has_tls: bool) -> None:
+    """Wait for a signal that ends; those that are about certificates are dealt with."""
+    async for number in signals:
+        if number != signal.SIGHUP or not has_tls:
+            return
         node.reload_tls()
 
 

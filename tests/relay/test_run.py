@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from relay import log
 from relay import run as module
 from relay.bounds import DRAIN_COMMIT_MS
 from relay.config import ConfigError, Settings
+from relay.node import Node
 from relay.run import Running, cluster_id, make_directory, open_running, run_until_signal
 from relay.testing import small
 from storage.base import StoreUnusable
+from tests.support.certificates import certificate
 from tests.support.people import Person, group, message
 from tests.support.waiting import until
 from tests.support.wire import open_wire
@@ -103,9 +106,18 @@ async def test_with_redis(tmp_path: Path, redis_url: str) -> None:
     module._missed()
 
 
-@pytest.mark.parametrize("count", [1, 2])
-async def test_signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """One drains, a second ends at once."""
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """SIGHUP does what it does by default, whatever this process inherited."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup")
+@pytest.mark.parametrize(("count", "first"), [(1, signal.SIGTERM), (2, signal.SIGINT), (1, signal.SIGHUP)])
+async def test_signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, first: signal.Signals) -> None:
+    """One drains, a second ends at once; without certificates to read anew, SIGHUP says that the terminal is gone."""
     monkeypatch.setattr(log, "to_stderr", lambda level: None)
     monkeypatch.setattr(module, "prepare_process", lambda: None)
     monkeypatch.setattr(module, "settle_process", lambda: None)
@@ -113,7 +125,7 @@ async def test_signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: i
 
     def ready(running: Running) -> None:
         found.append(running)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), first)
         if count == 2:
             running.node.relay.pending.began()  # a commit that never comes
 
@@ -128,3 +140,38 @@ async def test_signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: i
         await run_until_signal(settings(tmp_path), ready)
     assert trio.current_time() - begin < DRAIN_COMMIT_MS / 1000
     assert found[0].node.drained.is_set() == (count == 1)
+
+
+@pytest.mark.usefixtures("hangup")
+async def test_certificates_are_read_anew_on_sighup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "to_stderr", lambda level: None)
+    monkeypatch.setattr(module, "prepare_process", lambda: None)
+    monkeypatch.setattr(module, "settle_process", lambda: None)
+    chain, key = certificate(tmp_path)
+    read: list[Node] = []
+
+    def reload(node: Node) -> None:
+        read.append(node)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Node, "reload_tls", reload)
+    tls = settings(tmp_path / "data", tls_certificate=str(chain), tls_key=str(key))
+    await run_until_signal(tls, lambda running: os.kill(os.getpid(), signal.SIGHUP))
+    assert len(read) == 1
+
+
+@pytest.mark.usefixtures("hangup")
+async def test_nohup_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "to_stderr", lambda level: None)
+    monkeypatch.setattr(module, "prepare_process", lambda: None)
+    monkeypatch.setattr(module, "settle_process", lambda: None)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    ended: list[int] = []
+
+    def ready(running: Running) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        ended.append(signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    await run_until_signal(settings(tmp_path), ready)
+    assert ended == [signal.SIGTERM]
