@@ -243,9 +243,10 @@ class RankingMaker:
             if not rows:
                 break
             draw = mix(int.from_bytes(ranking[:8], "little") ^ first)
-            row = rows.pop(draw % len(rows))
-            place = first + (draw >> 32) % min(B.EXPLORE_EVERY, places - first)
-            chosen[place] = row, max(1, _MILLION // (len(rows) + 1))
+            place = first + (draw >> 32) % B.EXPLORE_EVERY
+            if place < places:  # a shorter block has its share and no more
+                row = rows.pop(draw % len(rows))
+                chosen[place] = row, max(1, _MILLION // (len(rows) + 1))
         return chosen
 
     def _item(self, scored: Scored, placed: Placed, sources: dict[int, str], chances: dict[int, int]) -> PageItem:
