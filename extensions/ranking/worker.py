@@ -13,15 +13,17 @@ from typing import Final
 
 import trio
 
-from clients.connection import Link
+from clients.connection import Link, LinkDown
 from clients.feed.entries import Entry
 from clients.feed.reading import Reader
+from clients.tasks import open_tasks
 from extensions.errors import WorkerError
 from extensions.host import Process
 from extensions.jobs import Batch
 from extensions.ranking import events as E
 from extensions.ranking.answers import Answers
 from extensions.ranking.public import events_of
+from extensions.ranking.shipments import Shipments
 from extensions.ranking.shop import TABLES, Shop, Write
 from extensions.worker import Worker
 from protocol.codec import decode_struct
@@ -31,6 +33,7 @@ from protocol.identity import SigningKey
 from protocol.ids import feed_topic, shard_topic
 from protocol.limits import FEED_GET_MAX, FEED_SHARDS
 from protocol.messages import feed as F
+from protocol.messages import rank as K
 from protocol.requests import FeedEntry
 
 NAME: Final = "ranking"
@@ -50,6 +53,7 @@ class Ranking:
         self.shop: Shop | None = None
         self._busy = False  # a batch is applied and not written yet: no snapshot may hold it
         self._ticked_ms = 0
+        self._shipments = Shipments()
         self._judged = False  # notes or ratings came since the last tick
 
     # -- readers -------------------------------------------------------------------------------------------------------
@@ -64,6 +68,9 @@ class Ranking:
         self._busy = True
         try:
             for job in batch.jobs:
+                if isinstance(job.body, K.Ship):
+                    self._shipments.want(job.topic, job.id)
+                    continue
                 outcome = answers.answer(job.account, job.item.ts, job.body)
                 for write in outcome.writes:
                     batch.write(write)
@@ -87,13 +94,19 @@ class Ranking:
         self._opened = trio.Event()
         reader = Reader(process.engine.directory, _linked(process))
         try:
-            while True:
-                await self._round(process, shop, reader)
-                await self._tick(process, shop)
-                await trio.sleep(POLL_S)
+            async with open_tasks((LinkDown,)) as nursery:
+                nursery.start_soon(self._shipments.run, process, self._still, key, _linked(process))
+                while True:
+                    await self._round(process, shop, reader)
+                    await self._tick(process, shop)
+                    await trio.sleep(POLL_S)
         finally:
             self._answers.pop(process.engine, None)
             self.shop = None
+
+    def _still(self) -> Shop | None:
+        """The shop, when everything that it knows is written or about to be."""
+        return None if self._busy or self.shop is None or self.shop.stale else self.shop
 
     async def _round(self, process: Process, shop: Shop, reader: Reader) -> None:
         heads = await reader.heads(_SHARDS)
@@ -160,8 +173,16 @@ def make_worker() -> Worker:
     """The worker, with nothing in memory yet."""
     made = Worker(
         NAME,
-        consumes=("rank.consent", "rank.signal", "rank.request", "rank.whynot", "rank.forget", "rank.export"),
-        produces=("rank.page", "rank.brief", "rank.because", "rank.known", "rank.refused"),
+        consumes=(
+            "rank.consent",
+            "rank.signal",
+            "rank.request",
+            "rank.whynot",
+            "rank.forget",
+            "rank.export",
+            "rank.ship",
+        ),
+        produces=("rank.page", "rank.brief", "rank.because", "rank.known", "rank.refused", "rank.model"),
         keeps="what is public, and of readers who opted in what they did with which post, until they say forget",
         trust="that it learns only from what it was told; every page shows the sum of each score, signed",
         tables=TABLES,
