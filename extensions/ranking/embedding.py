@@ -70,7 +70,7 @@ class Embedding:
         np.exp(odds, out=odds)
         error = odds / -odds.sum()
         error[0] += 1.0
-        taught = np.flatnonzero(np.abs(error) * len(slots) > FAINT)
+        taught = (np.abs(error) > FAINT / len(slots)).nonzero()[0]
         rows = slots[taught]
         error = error[taught] * np.float32(strength)
         squares = error * error
@@ -78,7 +78,7 @@ class Embedding:
         self.bias[rows] += RATE * error / np.sqrt(self.squares[2, rows])
         if not len(used):
             return
-        targets = self.target[rows]
+        targets = np.take(self.target, rows, axis=0)
         pull = error @ targets
         self.squares[1, rows] += squares * (place @ place / DIMENSIONS)
         steps = RATE * error / np.sqrt(self.squares[1, rows])
@@ -91,7 +91,7 @@ class Embedding:
         """``target · place + bias`` of some slots; for most of the first ones it is faster to take them all."""
         size = int(slots.max()) + 1
         if size > 2 * len(slots):
-            few: Singles = self.target[slots] @ place + self.bias[slots]
+            few: Singles = np.take(self.target, slots, axis=0) @ place + np.take(self.bias, slots)
             return few
         every: Singles = (self.target[:size] @ place + self.bias[:size])[slots]
         return every

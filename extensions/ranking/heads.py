@@ -101,16 +101,18 @@ class Heads:
         self.lessons += 1
         keys = keys[keys != 0]
         rows = self._claim(keys)
-        odds = self.dense[0] + affinity * self.dense[1] + self.weights[rows].sum(axis=0)
+        weights = self.weights[rows]
+        odds = self.dense[0] + affinity * self.dense[1] + weights.sum(axis=0)
         chance = 1 / (1 + np.exp(-np.minimum(np.maximum(odds, -SPAN), SPAN)))
         error = np.where(np.isnan(push), 0.0, push - chance + done * chance) * weight
         inputs = np.array([1.0, affinity])
         slope = inputs[:, None] * error
         self.dense_squares += slope * slope
         self.dense += DENSE_RATE * slope / np.sqrt(self.dense_squares)
-        self.squares[rows] += (error * error).astype(np.float32)
-        self.weights[rows] += (RATE * error / np.sqrt(self.squares[rows])).astype(np.float32)
-        self.micro[rows] = np.rint(self.weights[rows] * np.float64(MICRO))
+        squares = self.squares[rows] + (error * error).astype(np.float32)
+        weights += (RATE * error / np.sqrt(squares)).astype(np.float32)
+        self.squares[rows], self.weights[rows] = squares, weights
+        self.micro[rows] = np.rint(weights * np.float64(MICRO))
         told: Floats = chance
         return told
 

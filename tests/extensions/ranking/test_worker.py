@@ -60,7 +60,8 @@ async def test_a_restart_goes_on_from_the_log(tmp_path: Path) -> None:
         before = town.shop.ranker.statistics()
         await town.running.crash()
         again = await start(town.stage)
-        assert (again.shop.places, again.shop.shards) == (places, shards)
+        assert again.shop.places == places
+        assert all(again.shop.shards[shard] >= place for shard, place in shards.items())  # bob's follow may come last
         assert again.shop.number >= number  # it may have ticked again
         assert again.shop.ranker.statistics().posts == before.posts
         assert bob.account in again.shop.readers
