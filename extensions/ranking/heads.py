@@ -60,6 +60,7 @@ class Heads:
         self.used = 0
         self.lessons = 0
         self.expired = 0
+        self.rate = RATE
 
     def rows(self, keys: Hashes) -> Ints:
         """The row of each feature; -1 for those unknown and for 0."""
@@ -110,7 +111,7 @@ class Heads:
         self.dense_squares += slope * slope
         self.dense += DENSE_RATE * slope / np.sqrt(self.dense_squares)
         squares = self.squares[rows] + (error * error).astype(np.float32)
-        weights += (RATE * error / np.sqrt(squares)).astype(np.float32)
+        weights += (self.rate * error / np.sqrt(squares)).astype(np.float32)
         self.squares[rows], self.weights[rows] = squares, weights
         self.micro[rows] = np.rint(weights * np.float64(MICRO))
         told: Floats = chance

@@ -9,8 +9,10 @@ one transaction, and so are a reader's message and its answer: see ``shop``.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
 from clients.connection import Link, LinkDown
@@ -22,9 +24,13 @@ from extensions.host import Process
 from extensions.jobs import Batch
 from extensions.ranking import events as E
 from extensions.ranking.answers import Answers
+from extensions.ranking.lag import Lag
 from extensions.ranking.public import events_of
+from extensions.ranking.ranker import Statistics
+from extensions.ranking.shadow import FILE, Configuration, ShadowStatistics
 from extensions.ranking.shipments import Shipments
 from extensions.ranking.shop import TABLES, Shop, Write
+from extensions.store import WorkerVault
 from extensions.worker import Worker
 from protocol.codec import decode_struct
 from protocol.errors import RemoteProtocolError
@@ -40,7 +46,17 @@ NAME: Final = "ranking"
 POLL_S: Final = 0.25  # how often the heads of the shard logs are asked for: one small question
 TICK_MS: Final = 60_000  # between fits of what bridges, which take a part of a second
 JUDGED_MS: Final = 2_000  # where notes or ratings have come meanwhile
+_READERS: Final = "readers"  # as a source of what is to be learned, beside the shards
 _SHARDS: Final = tuple(shard_topic(number) for number in range(FEED_SHARDS))
+
+
+@dataclass(frozen=True, slots=True)
+class RankingStatistics:
+    """``lag_ms``: age of the oldest thing said that is not learned; at rest, of the last look at the shard logs."""
+
+    ranker: Statistics
+    lag_ms: int
+    shadow: ShadowStatistics | None
 
 
 class Ranking:
@@ -54,6 +70,7 @@ class Ranking:
         self._busy = False  # a batch is applied and not written yet: no snapshot may hold it
         self._ticked_ms = 0
         self._shipments = Shipments()
+        self.lag = Lag()
         self._judged = False  # notes or ratings came since the last tick
 
     # -- readers -------------------------------------------------------------------------------------------------------
@@ -66,6 +83,7 @@ class Ranking:
         if shop.stale:
             await trio.to_thread.run_sync(shop.load)
         self._busy = True
+        self.lag.waits(_READERS, min(job.item.ts for job in batch.jobs))
         try:
             for job in batch.jobs:
                 if isinstance(job.body, K.Ship):
@@ -77,6 +95,7 @@ class Ranking:
                 for body in outcome.says:
                     batch.reply(job, body)
             await batch.commit()
+            self.lag.done(_READERS)
         finally:
             self._busy = False
             shop.stale = not batch.is_committed  # then memory is ahead of the tables: they are read anew first
@@ -87,7 +106,7 @@ class Ranking:
         shelf = process.engine.shelf
         if shelf.identity.root_seed is None:
             raise WorkerError("this worker's database does not hold its root key, with which it signs pages")
-        shop = self.shop = await trio.to_thread.run_sync(Shop, shelf.vault.query)
+        shop = self.shop = await trio.to_thread.run_sync(self._open, shelf.vault)
         key = SigningKey(shelf.identity.root_seed)
         self._answers[process.engine] = Answers(shop, key, shelf.clock_ms)
         self._opened.set()
@@ -104,11 +123,30 @@ class Ranking:
             self._answers.pop(process.engine, None)
             self.shop = None
 
+    def _open(self, vault: WorkerVault) -> Shop:
+        """The shop, with a shadow if there is a file that describes one. Blocks on the disk."""
+        wanted, path = None, vault.path.parent / FILE
+        if path.is_file():
+            try:
+                wanted = msgspec.json.decode(path.read_bytes(), type=Configuration)
+            except (msgspec.DecodeError, OSError) as error:
+                self._worker.log.error("%s describes no shadow, so there is none: %s", path, error)
+        return Shop(vault.query, beside=wanted)
+
+    def statistics(self, now_ms: int) -> RankingStatistics:
+        """Counters, sizes and the lag. Raises ``LookupError``: the tables are not read yet."""
+        shop = self.shop
+        if shop is None:
+            raise LookupError("the ranker has not read its tables yet")
+        shadow = None if shop.shadow is None else shop.shadow.statistics()
+        return RankingStatistics(shop.ranker.statistics(), self.lag.age_ms(now_ms), shadow)
+
     def _still(self) -> Shop | None:
         """The shop, when everything that it knows is written or about to be."""
         return None if self._busy or self.shop is None or self.shop.stale else self.shop
 
     async def _round(self, process: Process, shop: Shop, reader: Reader) -> None:
+        asked_ms = process.engine.shelf.clock_ms()
         heads = await reader.heads(_SHARDS)
         for shard, head in enumerate(heads):
             generation, place = shop.shards.get(shard, (head.generation, 0))
@@ -116,12 +154,15 @@ class Ranking:
                 place = min(place, head.head)  # restored from a backup: go on where it is now, learn nothing twice
             while not head.code and place < head.head:
                 page = await reader.page(_SHARDS[shard], place, FEED_GET_MAX)
+                self.lag.waits(shard, min((entry.ts for entry in page.entries), default=asked_ms))
                 entries = await _entries(reader, page.entries)
                 await _write(process, learned(shop, entries) + shop.passed(shard, page.generation, page.next))
                 self._judged = self._judged or any(isinstance(entry.body, F.Note | F.Rating) for entry in entries)
                 if page.next <= place:
                     break
                 place = page.next
+            self.lag.done(shard)
+        self.lag.looked(asked_ms)
 
     async def _tick(self, process: Process, shop: Shop) -> None:
         """What is done now and then: bridging is fitted anew, and a snapshot is taken."""
@@ -130,6 +171,7 @@ class Ranking:
             return
         self._ticked_ms, self._judged = now_ms, False
         await _write(process, shop.apply([E.Tick(now_ms)]) + shop.snapshot())
+        self._worker.log.info("%s", self.statistics(now_ms))
 
 
 async def _write(process: Process, writes: list[Write]) -> None:
