@@ -74,6 +74,7 @@ class Process:
         self, worker: Worker, url: str, vault: WorkerVault, clock_ms: Callable[[], int], entropy: Entropy
     ) -> None:  # fmt: skip
         self.worker = worker
+        self.url = url
         self.engine = WorkerEngine(vault, self._told, clock_ms, entropy)
         policy = GROUP_SINGLE if worker.single else GROUP_SHARED
         self.keeper = WorkerKeeper(url, self.engine, self._noticed, policy=policy, handle=worker.handle)

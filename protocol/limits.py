@@ -290,5 +290,6 @@ RANK_SOURCES_MAX: Final = 8  # links of a context note
 RANK_SOURCE_CHARS_MAX: Final = 512  # of one link
 RANK_MODEL_POSTS_MAX: Final = 5_000  # posts in a model that is shipped to devices: about 5 MB
 RANK_MODEL_FEATURES_MAX: Final = 50_000  # features with weights in it
+RANK_MODEL_BYTES_MAX: Final = 32 << 20  # a signed model with all of that: what a device reads into memory at once
 RANK_HISTORY_MAX: Final = 50  # last posts of a reader that a score depends on
 RANK_FOLLOWS_MAX: Final = 5_000  # authors that one reader follows; nobody reads more

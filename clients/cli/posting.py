@@ -13,7 +13,8 @@ from typing import Final
 from clients.cli.room import NotFound, Room, clean, size_text
 from clients.cli.spans import span_ms
 from clients.feed import Entry, Gap, Item
-from clients.feed.feed import Feed, as_media
+from clients.feed.feed import Feed
+from clients.feed.media import as_media
 from protocol.messages import feed as F
 
 HELP: Final = """\

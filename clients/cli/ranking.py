@@ -10,11 +10,13 @@ import trio
 
 from clients.cli.posting import Posting, digits
 from clients.cli.room import NotFound, Room, clean
+from clients.feed.local import is_local
 from clients.feed.ranked import Rank, Ranked, RankedPage
 from protocol.scoring.page import Agreement
 
 HELP: Final = """\
 [bold]/rank[/] on|off|reset|save FILE|slider BRIDGING [FRESH]   let a ranker learn; 0–1000
+[bold]/rank[/] model [HANDLE | FILE ACCOUNT], then [bold]/ranked[/] local [BRIDGING [FRESH]]   on this device alone
 [bold]/ranked[/] [more|plain]  [bold]/briefing[/]   a ranked page (plain: try nothing out, tell nothing); the day's
 [bold]/why[/] POST  [bold]/whynot[/] POST  [bold]/less[/] POST  [bold]/more[/] POST   its score; others like it"""
 VERBS: Final = ("rank", "ranked", "briefing", "why", "whynot", "less", "more")
@@ -48,13 +50,30 @@ class RankVerbs:
             path = _path(" ".join(words[1:]) or words[1])
             await trio.to_thread.run_sync(path.write_bytes, await rank.export())
             return [f"what the ranker knows of you is in {path}"]
+        if verb == "model":
+            return [await self._model(words[1:])]
         if verb == "slider":
             bridging, *fresh = [int(word) for word in words[1:3]]
             await rank.set_slider(bridging=bridging, fresh=fresh[0] if fresh else None)
         home = rank.home
         return [f"slider: bridging {home.bridging}, fresh {home.fresh}" if home else "no ranker: /rank on"]
 
+    async def _model(self, words: list[str]) -> str:
+        local = self._client.feed.local
+        if len(words) > 1:
+            try:
+                signer = bytes.fromhex(words[1])
+            except ValueError:
+                raise NotFound(f"{words[1]!r} is no account: 64 hex digits, as `chappe rank ship` prints it") from None
+            model = await local.load(_path(words[0]), signer)
+        else:
+            model = await local.fetch(*words)
+        return f"a model of {len(model.posts)} posts is on this device: /ranked local"
+
     async def _ranked(self, words: list[str]) -> list[str]:
+        if words[:1] == ["local"]:
+            bridging, fresh = ([int(word) for word in words[1:3]] + [None, None])[:2]
+            return await self._show(await self._client.feed.rank_locally(bridging=bridging, fresh=fresh))
         below = self._page if words[:1] == ["more"] else None
         plain = words[:1] == ["plain"]
         return await self._show(await self._book.page(below=below, explore=not plain), tell=not plain)
@@ -75,7 +94,8 @@ class RankVerbs:
                 lines.append(f"     {_agreed(item.agreement)}")
         lines += [f"     {page.left_out} posts are gone, or hidden here"] if page.left_out else []
         if tell:
-            await self._book.shown(page.items)
+            local = [item for item in page.items if is_local(item)]
+            await (self._client.feed.local.shown(local) if local else self._book.shown(page.items))
         return lines or ["the ranker has nothing for you yet"]
 
     def _post(self, name: str) -> Ranked:
@@ -92,11 +112,13 @@ class RankVerbs:
         return [clean(await self._book.why_not(await self._posting.entry(words[0])))]
 
     async def _less(self, words: list[str]) -> list[str]:
-        await self._book.less(self._post(words[0]))
+        post = self._post(words[0])
+        await (self._client.feed.local if is_local(post) else self._book).less(post)
         return ["noted: fewer like this"]
 
     async def _more(self, words: list[str]) -> list[str]:
-        await self._book.more(self._post(words[0]))
+        post = self._post(words[0])
+        await (self._client.feed.local if is_local(post) else self._book).more(post)
         return ["noted: more like this"]
 
 

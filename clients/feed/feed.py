@@ -24,7 +24,9 @@ from clients.connection import Link
 from clients.engine import Engine
 from clients.feed.circle import Circle, Circles
 from clients.feed.entries import Entry, about_of, check_entry
-from clients.feed.ranked import Rank
+from clients.feed.local import Local
+from clients.feed.media import as_file
+from clients.feed.ranked import Rank, RankedPage
 from clients.feed.reading import Reader
 from clients.feed.shown import Cursor, Gap, Item
 from clients.feed.timeline import Timeline
@@ -39,28 +41,11 @@ from protocol.frames import Bundle, Create, PubResult
 from protocol.ids import TopicKind, about_topic, feed_topic, followers_key, profile_key
 from protocol.messages import Body, compose
 from protocol.messages import feed as F
-from protocol.messages.chat import Media
 from protocol.messages.feed import File
 from protocol.requests import FeedEntry
 
 PAGE: Final = 30  # items of a page, unless more are wanted
 FATES_MAX: Final = 1000  # what became of our last entries, for whoever waits for one
-
-
-def as_file(media: Media) -> File:
-    """A file as an entry names it."""
-    return File(
-        media.id, media.name, media.mime, media.size, media.hash, media.key, media.chunk, media.chunks,
-        media.thumbnail, media.blurhash,
-    )  # fmt: skip
-
-
-def as_media(file: File) -> Media:
-    """A file of an entry as ``client.download`` wants it."""
-    return Media(
-        id=file.id, name=file.name, mime=file.mime, size=file.size, hash=file.hash, key=file.key, chunk=file.chunk,
-        chunks=file.chunks, thumbnail=file.thumbnail, blurhash=file.blurhash,
-    )  # fmt: skip
 
 
 class Feed:
@@ -81,6 +66,7 @@ class Feed:
         self.timelines = Timeline(engine, self.reader)
         self.circles = Circles(engine, group)
         self.rank = Rank(engine, self.timelines, pair, find)
+        self.local = Local(engine, self.rank, self.timelines, files, find)
         self._fates: dict[bytes, Entry | FeedError] = {}
         self._told = trio.Event()
         self._founded = False
@@ -265,6 +251,15 @@ class Feed:
         """What we and those we follow have said, the newest first by the relay's time; below ``before``, the ``cursor``
         of the last item of the page above. Waits for the relay."""
         return await self.timelines.read_page(before, limit)
+
+    async def rank_locally(
+        self, count: int = PAGE, *, bridging: int | None = None, fresh: int | None = None
+    ) -> RankedPage:  # fmt: skip
+        """What this device would have us read first, by the model that it has (``local.fetch``); nobody hears of it.
+
+        Needs no relay. Raises ``RankError``: there is no model.
+        """
+        return await self.local.page(count, bridging=bridging, fresh=fresh)
 
     async def fill(self, gap: Gap) -> None:
         """Read what a gap hides; the timeline then has it."""

@@ -103,6 +103,7 @@ class Rank:
         home = self._shelf.vault.get(META, _HOME)
         self.home = None if home is None else msgspec.msgpack.decode(home, type=Home)
         self._asked: dict[bytes, Body | None] = {}
+        self._whom: dict[bytes, bytes] = {}  # who is to answer what was asked
         self._answered = trio.Event()
         self._signals: list[SignalItem] = []
         self._shelf.journal.listen(self._heard)
@@ -147,14 +148,18 @@ class Rank:
         return self.home
 
     # -- asking --------------------------------------------------------------------------------------------------------
-    def _say(self, body: Body) -> bytes:
-        talk = self._shelf.conversations[self._need_home().topic]
+    def _say(self, body: Body, topic: bytes) -> bytes:
+        talk = self._shelf.conversations[topic]
         return self._engine.say(talk, compose(body, seen=self._engine.seen(talk)), quiet=True)
 
-    async def _ask(self, body: Body, wanted: type[B]) -> B:
+    async def _ask(self, body: Body, wanted: type[B], of: tuple[bytes, bytes] | None = None) -> B:
+        """``of``: account and topic of another ranker than the one we have opted in to."""
+        home = self._need_home() if of is None else None
+        account, topic = (home.account, home.topic) if home else of or (b"", b"")
         await self.flush()
-        message_id = self._say(body)
+        message_id = self._say(body, topic)
         self._asked[message_id] = None
+        self._whom[message_id] = account
         try:
             with trio.fail_after(ANSWER_S):
                 while self._asked[message_id] is None:
@@ -163,22 +168,27 @@ class Rank:
             raise RankError("the ranker does not answer; /timeline shows posts by time") from None
         finally:
             answer = self._asked.pop(message_id)
+            del self._whom[message_id]
         if isinstance(answer, wanted):
             return answer
         raise RankError(answer.text if isinstance(answer, K.Refused) else "the ranker answered something else")
+
+    async def model(self, account: bytes) -> K.Model:
+        """Where a ranker's model lies; no consent is needed. Raises ``RankError``."""
+        return await self._ask(K.Ship(), K.Model, (account, await self._pair(account)))
 
     async def _words(self, body: Body) -> str:
         return (await self._ask(body, K.Because)).text
 
     def _heard(self, event: Received) -> None:
-        if self.home is None or event.account != self.home.account or _MARK not in event.content:
+        if not self._asked or _MARK not in event.content:
             return
         try:
             message = parse(event.content)
         except RemoteProtocolError:
             return
         re, body = message.content.re, message.body
-        if re is not None and re.id in self._asked and not isinstance(body, Unknown):
+        if re is not None and self._whom.get(re.id) == event.account and not isinstance(body, Unknown):
             self._asked[re.id] = body
             self._shelf.journal.after(self._wake)
 
@@ -201,7 +211,7 @@ class Rank:
         answer = await self._ask(
             K.Request(
                 count=count, bridging=home.bridging, fresh=home.fresh, ranking=ranking, place=place,
-                hidden=self._hidden(), words=self._words_hidden(), plain=not explore,
+                hidden=self.hidden(), words=self.words_hidden(), plain=not explore,
             ),
             K.Page,
         )  # fmt: skip
@@ -210,7 +220,7 @@ class Rank:
     async def briefing(self) -> RankedPage:
         """The page of the day: at most seven posts, of what both sides find informative."""
         answer = await self._ask(
-            K.Request(count=7, bridging=1000, hidden=self._hidden(), words=self._words_hidden(), briefing=True), K.Brief
+            K.Request(count=7, bridging=1000, hidden=self.hidden(), words=self.words_hidden(), briefing=True), K.Brief
         )
         try:
             brief = open_briefing(answer.signed, self._need_home().account)
@@ -229,12 +239,14 @@ class Rank:
         ]
         return RankedPage(tuple(agreed), page, len(items) - len(agreed))
 
-    def _hidden(self) -> tuple[bytes, ...]:
+    def hidden(self) -> tuple[bytes, ...]:
+        """Authors whose posts are not to be shown."""
         shelf = self._shelf
         muted = {account for account in shelf.follows if shelf.is_muted(feed_topic(account))}
         return tuple(sorted(shelf.blocked | muted))[: L.RANK_HIDDEN_MAX]
 
-    def _words_hidden(self) -> tuple[str, ...]:
+    def words_hidden(self) -> tuple[str, ...]:
+        """Words that are not to be shown."""
         return tuple(sorted(self._shelf.hidden.values()))[: L.RANK_HIDDEN_MAX]
 
     async def _checked(self, answer: K.Page, above: tuple[PageItem, ...]) -> RankedPage:
@@ -278,8 +290,8 @@ class Rank:
         home = self._need_home()
         return await self._words(
             K.WhyNot(
-                post=entry.key, bridging=home.bridging, fresh=home.fresh, hidden=self._hidden(),
-                words=self._words_hidden(),
+                post=entry.key, bridging=home.bridging, fresh=home.fresh, hidden=self.hidden(),
+                words=self.words_hidden(),
             )
         )  # fmt: skip
 
@@ -297,7 +309,7 @@ class Rank:
         """Send what was noted, with whatever is said next: a crash before that loses no more than a hint."""
         if self.home is not None and self._signals:
             items, self._signals = tuple(self._signals), []
-            self._say(K.Signals(items=items))
+            self._say(K.Signals(items=items), self.home.topic)
         await trio.lowlevel.checkpoint()
 
     async def shown(self, posts: Sequence[Ranked]) -> None:

@@ -78,9 +78,10 @@ class Reader:
         lacking = {raw.account for raw in raws if self._directory.doubt(raw.account, raw.device)}
         if lacking:
             await self._ask(lambda link: self._directory.fetch(link, lacking))
-        return [self._check(raw) for raw in raws]
+        return [self.check(raw) for raw in raws]
 
-    def _check(self, raw: FeedEntry) -> Entry | None:
+    def check(self, raw: FeedEntry) -> Entry | None:
+        """An entry that is what it says, or None; by the device lists that are here."""
         try:
             entry = check_entry(raw)
         except FeedError:

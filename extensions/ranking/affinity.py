@@ -93,7 +93,7 @@ class Affinity:
             live = live[(steps >> np.uint64(33)).astype(np.int64) % len(live)]
         self._had[history] = True
         self._had[slot] = True
-        rest = live[~self._had[live]]
+        rest = live[~np.take(self._had, live)]
         self._had[history] = False
         self._had[slot] = False
         return np.concatenate((np.array([slot]), rest))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from extensions.ranking.evaluation import Result
 
-command = App(name="rank", help="Ranking: evaluate the ranker on data of your own.")
+command = App(name="rank", help="Ranking: evaluate the ranker on data of your own; ship its model to devices.")
 
 EXIT_REFUSED: Final = 2
 ALL_MODELS: Final = "popularity,recent,cosine,ease,chappe"
@@ -45,6 +45,42 @@ def table(results: Sequence[Result]) -> list[str]:
             f"{one.coverage:8.3f} {one.concentration:10.3f} {error:>18}"
         )
     return lines
+
+
+@command.command
+def ship(
+    file: Annotated[Path, Parameter(help="The file to write, for `/rank model FILE ACCOUNT` on a reader's device.")],
+    *,
+    data: Annotated[Path, Parameter(help="The worker's directory, with worker.db; no process may have it open.")],
+) -> int:
+    """Write the ranker's model, signed, to a file: nothing in it is personal. Exit code 2: it cannot be done."""
+    import msgspec
+
+    from clients.client import now_ms
+    from clients.records import META, Identity
+    from clients.vault import VaultError
+    from extensions.errors import WorkerError
+    from extensions.host import open_database
+    from extensions.ranking.shipments import signed_model
+    from extensions.ranking.shop import Shop
+    from extensions.ranking.worker import worker
+    from protocol.identity import SigningKey
+
+    if not (data / "worker.db").is_file():
+        return _say(f"{data} holds no worker's database")
+    try:
+        with open_database(worker, data) as vault:
+            identity = vault.get(META, b"identity")
+            seed = None if identity is None else msgspec.msgpack.decode(identity, type=Identity).root_seed
+            if seed is None:
+                return _say("this database does not hold the ranker's root key, with which it signs")
+            key = SigningKey(seed)
+            model, signed = signed_model(Shop(vault.query), key, now_ms())
+            file.write_bytes(signed)
+    except (VaultError, WorkerError, OSError) as error:
+        return _say(str(error))
+    print(f"{file}: {len(model.posts)} posts, {len(signed) // 1000} KB, signed by {key.public.hex()}")
+    return 0
 
 
 @command.command(name="eval")

@@ -26,6 +26,7 @@ LEARN_DECAY: Final = 0.9  # weight of a post one place further back in a reader'
 HALF_EVENTS: Final = 2000  # engagements of a post after which its old weights count half
 _LEARN: Final[Floats] = np.power(LEARN_DECAY, np.arange(RECENT, dtype=np.float64))
 _SCORE: Final[Floats] = np.array([0.5 ** (back / COMPANY_HALF) for back in range(RECENT)])
+_PLACES: Final = range(B.NEIGHBOURS)
 _FADE: Final = 0.5 ** (1 / HALF_EVENTS)
 
 
@@ -63,6 +64,10 @@ class CoEngagement:
         rows = self.others[history]
         weights = self.weights[history] * _SCORE[: len(history), None]
         flat = rows.ravel()
+        if len(slots) == 1:
+            shared = weights[rows == slots[0]].sum()
+            alone: Floats = shared / np.sqrt(self.degree[slots] + COMPANY_SHRINK)
+            return alone
         scratch = self._scratch
         np.add.at(scratch, flat, weights.ravel())  # an empty place is -1 with weight 0: adds nothing to the last one
         found: Floats = scratch[slots] / np.sqrt(self.degree[slots] + COMPANY_SHRINK)
@@ -83,7 +88,7 @@ class CoEngagement:
     def _to_row(self, slot: int, history: Slots, gains: Floats) -> None:
         """Add a whole history to one row."""
         others, weights = self.others[slot], self.weights[slot]
-        place_of = {int(other): place for place, other in enumerate(others)}
+        place_of = dict(zip(others.tolist(), _PLACES, strict=True))
         known: list[int] = []
         which: list[int] = []
         strangers: list[int] = []
@@ -96,9 +101,12 @@ class CoEngagement:
                 which.append(number)
         weights[known] += gains[which]
         if strangers:
-            lightest = np.argsort(weights, kind="stable")[: len(strangers)]
-            for number, place in zip(strangers, lightest.tolist(), strict=False):
-                _contend(others, weights, place, int(history[number]), float(gains[number]))
+            places = np.argsort(weights, kind="stable")[: len(strangers)]
+            numbers = strangers[: len(places)]  # one contender for each of the lightest
+            comers, force, current = history[numbers], gains[numbers], weights[places]
+            enters = force > current
+            weights[places] = np.where(enters, force, current - force)
+            others[places[enters]] = comers[enters]
 
     def _to_rows(self, history: Slots, slot: int, gains: Floats) -> None:
         """Add one post to the rows of a whole history."""
@@ -123,11 +131,3 @@ class CoEngagement:
         for field in ("others", "weights", "degree"):
             getattr(made, field)[:size] = state[field]
         return made
-
-
-def _contend(others: Slots, weights: Floats, place: int, newcomer: int, gain: float) -> None:
-    """A newcomer takes the place of a lighter one, or wears a heavier one down."""
-    if gain > weights[place]:
-        others[place], weights[place] = newcomer, gain
-    else:
-        weights[place] -= gain

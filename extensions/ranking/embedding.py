@@ -33,6 +33,7 @@ class Embedding:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
+        self.rate = RATE
         self.context = np.zeros((_FIRST, DIMENSIONS), dtype=np.float32)
         self.target = np.zeros((_FIRST, DIMENSIONS), dtype=np.float32)
         self.bias = np.zeros(_FIRST, dtype=np.float32)
@@ -70,28 +71,28 @@ class Embedding:
         np.exp(odds, out=odds)
         error = odds / -odds.sum()
         error[0] += 1.0
-        taught = np.flatnonzero(np.abs(error) * len(slots) > FAINT)
+        taught = (np.abs(error) > FAINT / len(slots)).nonzero()[0]
         rows = slots[taught]
         error = error[taught] * np.float32(strength)
         squares = error * error
         self.squares[2, rows] += squares
-        self.bias[rows] += RATE * error / np.sqrt(self.squares[2, rows])
+        self.bias[rows] += self.rate * error / np.sqrt(self.squares[2, rows])
         if not len(used):
             return
-        targets = self.target[rows]
+        targets = np.take(self.target, rows, axis=0)
         pull = error @ targets
         self.squares[1, rows] += squares * (place @ place / DIMENSIONS)
-        steps = RATE * error / np.sqrt(self.squares[1, rows])
+        steps = self.rate * error / np.sqrt(self.squares[1, rows])
         targets += steps[:, None] * place
         self.target[rows] = targets
         self.squares[0, used] += weights * weights * (pull @ pull / DIMENSIONS)
-        self.context[used] += (RATE * weights / np.sqrt(self.squares[0, used]))[:, None] * pull
+        self.context[used] += (self.rate * weights / np.sqrt(self.squares[0, used]))[:, None] * pull
 
     def _odds(self, place: Singles, slots: Slots) -> Singles:
         """``target · place + bias`` of some slots; for most of the first ones it is faster to take them all."""
         size = int(slots.max()) + 1
         if size > 2 * len(slots):
-            few: Singles = self.target[slots] @ place + self.bias[slots]
+            few: Singles = np.take(self.target, slots, axis=0) @ place + np.take(self.bias, slots)
             return few
         every: Singles = (self.target[:size] @ place + self.bias[:size])[slots]
         return every

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -35,6 +36,16 @@ def of(catalog: Catalog, reader: int, slots: Slots, followed: NDArray[np.bool_],
     ages = AGES[np.minimum(AGE_COUNT - 1, np.log2(hours + 1).astype(np.int64))]
     follow = np.where(followed, np.uint64(FOLLOWED), np.uint64(0))
     return np.concatenate((posts, crossed, ages[:, None], follow[:, None]), axis=1)
+
+
+def of_one(catalog: Catalog, reader: int, slot: int, followed: bool, now_ms: int) -> Hashes:
+    """Features of one post, without those that it lacks: what ``of`` says, some times faster."""
+    own = catalog.features[slot].tolist()
+    crossed = [mix(reader ^ mix(number)) for number in (own[0], *own[OWN:]) if number]
+    hours = max(0, now_ms - int(catalog.at_ms[slot])) // HOUR_MS
+    age = int(AGES[min(AGE_COUNT - 1, int(math.log2(hours + 1)))])
+    found = [*(number for number in own if number), *crossed, age]
+    return np.array([*found, FOLLOWED] if followed else found, dtype=np.uint64)
 
 
 def personal_keys(reader: int, authors: list[int], tags: list[int]) -> Hashes:

@@ -60,6 +60,7 @@ class Heads:
         self.used = 0
         self.lessons = 0
         self.expired = 0
+        self.rate = RATE
 
     def rows(self, keys: Hashes) -> Ints:
         """The row of each feature; -1 for those unknown and for 0."""
@@ -101,16 +102,18 @@ class Heads:
         self.lessons += 1
         keys = keys[keys != 0]
         rows = self._claim(keys)
-        odds = self.dense[0] + affinity * self.dense[1] + self.weights[rows].sum(axis=0)
+        weights = self.weights[rows]
+        odds = self.dense[0] + affinity * self.dense[1] + weights.sum(axis=0)
         chance = 1 / (1 + np.exp(-np.minimum(np.maximum(odds, -SPAN), SPAN)))
         error = np.where(np.isnan(push), 0.0, push - chance + done * chance) * weight
         inputs = np.array([1.0, affinity])
         slope = inputs[:, None] * error
         self.dense_squares += slope * slope
         self.dense += DENSE_RATE * slope / np.sqrt(self.dense_squares)
-        self.squares[rows] += (error * error).astype(np.float32)
-        self.weights[rows] += (RATE * error / np.sqrt(self.squares[rows])).astype(np.float32)
-        self.micro[rows] = np.rint(self.weights[rows] * np.float64(MICRO))
+        squares = self.squares[rows] + (error * error).astype(np.float32)
+        weights += (self.rate * error / np.sqrt(squares)).astype(np.float32)
+        self.squares[rows], self.weights[rows] = squares, weights
+        self.micro[rows] = np.rint(weights * np.float64(MICRO))
         told: Floats = chance
         return told
 

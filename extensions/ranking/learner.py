@@ -284,8 +284,8 @@ class Learner:
         slots = np.array([slot])
         history = reader.history(self.catalog)
         affinity = self.normal(self.affinity.odds(reader, history, slots))
-        followed = np.array([self.catalog.post(slot).author in reader.follows])
-        keys = features.of(self.catalog, reader.number, slots, followed, self.clock_ms)[0]
+        followed = self.catalog.post(slot).author in reader.follows
+        keys = features.of_one(self.catalog, reader.number, slot, followed, self.clock_ms)
         chance = self.heads.learn(float(affinity[0]), keys, push, done, weight)
         told = ~np.isnan(push)
         self.calibration *= 0.999
@@ -294,7 +294,7 @@ class Learner:
 
     def normal(self, odds: Floats) -> Floats:
         """Affinities in the scale that the heads learn with: clipped, so that nothing infinite ever gets there."""
-        scaled: Floats = np.minimum(np.maximum(np.nan_to_num(odds) / AFFINITY_SCALE, -AFFINITY_MAX), AFFINITY_MAX)
+        scaled: Floats = np.fmin(np.fmax(odds / AFFINITY_SCALE, -AFFINITY_MAX), AFFINITY_MAX)
         return scaled
 
     def _wants_less(self, reader: Reader, slot: int) -> None:

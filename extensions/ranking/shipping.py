@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -19,14 +20,20 @@ from protocol.scoring.weights import Weights
 _SHIPPED: Final = L.RANK_MODEL_POSTS_MAX
 
 
-def model_of(learner: Learner, weights: Weights, now_ms: int) -> Model:
-    """Everything that is not personal, of the newest posts that may still be shown, in the order of their slots."""
+Places = Mapping[bytes, tuple[bytes, int]]  # entry → its author, and its offset in that feed
+
+
+def model_of(learner: Learner, weights: Weights, now_ms: int, places: Places | None = None) -> Model:
+    """Everything that is not personal, of the newest posts that may still be shown, in the order of their slots.
+
+    ``places``: where posts and notes lie, for devices that are to read them.
+    """
     catalog = learner.catalog
     slots = catalog.slots()
     slots = slots[catalog.at_ms[slots] > now_ms - B.POST_AGE_MS]
     slots = np.sort(slots[np.argsort(-catalog.serial[slots], kind="stable")[:_SHIPPED]])
     number_of = {slot: number for number, slot in enumerate(slots.tolist())}
-    posts = tuple(_post(learner, slot, number_of) for slot in slots.tolist())
+    posts = tuple(_post(learner, slot, number_of, places or {}) for slot in slots.tolist())
     heads = learner.heads
     common = np.unique(np.concatenate((catalog.features[slots].ravel(), AGES, np.array([FOLLOWED], dtype=np.uint64))))
     return Model(
@@ -40,13 +47,14 @@ def model_of(learner: Learner, weights: Weights, now_ms: int) -> Model:
     )
 
 
-def _post(learner: Learner, slot: int, number_of: dict[int, int]) -> ModelPost:
+def _post(learner: Learner, slot: int, number_of: dict[int, int], places: Places) -> ModelPost:
     post = learner.catalog.post(slot)
     affinity = learner.affinity
     company = affinity.company
     counts = np.log1p(affinity.counts[:, slot] / affinity.unit)
     pairs = zip(company.others[slot].tolist(), company.weights[slot].tolist(), strict=True)
     verdict = learner.posts.verdict(post.id)
+    note = learner.note_shown(post.id)
     return ModelPost(
         id=post.id,
         author=post.author,
@@ -63,7 +71,9 @@ def _post(learner: Learner, slot: int, number_of: dict[int, int]) -> ModelPost:
         target=whole(affinity.place.target[slot]).astype("<i4").tobytes(),
         company=tuple((number_of[other], weight) for other, weight in pairs if other in number_of),
         lift=0 if verdict is None else verdict.lift,
-        note=learner.note_shown(post.id),
+        note=note,
+        place=places.get(post.id, (b"", 0))[1],
+        noted=places.get(note),
     )
 
 

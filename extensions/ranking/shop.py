@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from extensions.ranking import events as E
 from extensions.ranking.ranker import Ranker
+from extensions.ranking.shadow import Configuration, Shadow
 
 Write = Callable[[sqlite3.Connection], object]
 TABLES: Final = """
@@ -38,26 +39,34 @@ SNAPSHOT_EVERY: Final = 20_000  # events: a restart learns at most so many again
 class Shop:
     """One process's ranker. ``query`` reads the worker's own tables."""
 
-    def __init__(self, query: Callable[..., Sequence[tuple[Any, ...]]], make: Callable[[], Ranker] = Ranker) -> None:
+    def __init__(
+        self, query: Callable[..., Sequence[tuple[Any, ...]]], make: Callable[[], Ranker] = Ranker,
+        beside: Configuration | None = None,
+    ) -> None:  # fmt: skip
+        """``beside``: of a shadow that learns with it."""
         self._query = query
         self._make = make
+        self._beside = beside
         self.load()
 
     def load(self) -> None:
         """Read everything from the tables."""
         self.stale = False  # set where memory is ahead of what can be written: `load` before anything else
         self.ranker, self.number = self._make(), 0
+        begin: bytes | None = None
         for number, data in self._query("SELECT number, data FROM rank_snapshot"):
             try:
                 self.ranker, self.number = Ranker.restore(data), number
             except ValueError:
                 continue  # of another version: the log has everything
+            begin = data
+        self.shadow = None if self._beside is None else Shadow(self.ranker, self._beside, begin)
         self.saved = self.number
         self.erasing = bool(self._query("SELECT 1 FROM rank_erase LIMIT 1"))
         while True:
             rows = self._query("SELECT n, event FROM rank_log WHERE n > ? ORDER BY n LIMIT ?", (self.number, _READ))
-            for number, event in rows:
-                self.ranker.apply(E.from_bytes(event))
+            for number, row in rows:
+                self._learn(E.from_bytes(row))
                 self.number = number
             if not rows:
                 break
@@ -69,11 +78,23 @@ class Shop:
         """Learn from events; what to write with the same transaction."""
         applied = list(events)
         for event in applied:
-            self.ranker.apply(event)
-        return self.note(applied)
+            self._learn(event)
+        return self._numbered(applied)
+
+    def _learn(self, event: E.AnyEvent) -> None:
+        if self.shadow is not None:  # first, so that both are asked before either knows
+            self.shadow.apply(event)
+        self.ranker.apply(event)
 
     def note(self, events: Iterable[E.AnyEvent]) -> list[Write]:
         """Number events that the ranker has applied itself; what to write."""
+        applied = list(events)
+        if self.shadow is not None:
+            for event in applied:
+                self.shadow.apply(event)
+        return self._numbered(applied)
+
+    def _numbered(self, events: Iterable[E.AnyEvent]) -> list[Write]:
         rows = []
         for event in events:
             self.number += 1

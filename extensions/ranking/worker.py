@@ -9,20 +9,28 @@ one transaction, and so are a reader's message and its answer: see ``shop``.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import trio
 
-from clients.connection import Link
+from clients.connection import Link, LinkDown
 from clients.feed.entries import Entry
 from clients.feed.reading import Reader
+from clients.tasks import open_tasks
 from extensions.errors import WorkerError
 from extensions.host import Process
 from extensions.jobs import Batch
 from extensions.ranking import events as E
 from extensions.ranking.answers import Answers
+from extensions.ranking.lag import Lag
 from extensions.ranking.public import events_of
+from extensions.ranking.ranker import Statistics
+from extensions.ranking.shadow import FILE, Configuration, ShadowStatistics
+from extensions.ranking.shipments import Shipments
 from extensions.ranking.shop import TABLES, Shop, Write
+from extensions.store import WorkerVault
 from extensions.worker import Worker
 from protocol.codec import decode_struct
 from protocol.errors import RemoteProtocolError
@@ -31,13 +39,24 @@ from protocol.identity import SigningKey
 from protocol.ids import feed_topic, shard_topic
 from protocol.limits import FEED_GET_MAX, FEED_SHARDS
 from protocol.messages import feed as F
+from protocol.messages import rank as K
 from protocol.requests import FeedEntry
 
 NAME: Final = "ranking"
 POLL_S: Final = 0.25  # how often the heads of the shard logs are asked for: one small question
 TICK_MS: Final = 60_000  # between fits of what bridges, which take a part of a second
 JUDGED_MS: Final = 2_000  # where notes or ratings have come meanwhile
+_READERS: Final = "readers"  # as a source of what is to be learned, beside the shards
 _SHARDS: Final = tuple(shard_topic(number) for number in range(FEED_SHARDS))
+
+
+@dataclass(frozen=True, slots=True)
+class RankingStatistics:
+    """``lag_ms``: age of the oldest thing said that is not learned; at rest, of the last look at the shard logs."""
+
+    ranker: Statistics
+    lag_ms: int
+    shadow: ShadowStatistics | None
 
 
 class Ranking:
@@ -50,6 +69,8 @@ class Ranking:
         self.shop: Shop | None = None
         self._busy = False  # a batch is applied and not written yet: no snapshot may hold it
         self._ticked_ms = 0
+        self._shipments = Shipments()
+        self.lag = Lag()
         self._judged = False  # notes or ratings came since the last tick
 
     # -- readers -------------------------------------------------------------------------------------------------------
@@ -62,14 +83,19 @@ class Ranking:
         if shop.stale:
             await trio.to_thread.run_sync(shop.load)
         self._busy = True
+        self.lag.waits(_READERS, min(job.item.ts for job in batch.jobs))
         try:
             for job in batch.jobs:
+                if isinstance(job.body, K.Ship):
+                    self._shipments.want(job.topic, job.id)
+                    continue
                 outcome = answers.answer(job.account, job.item.ts, job.body)
                 for write in outcome.writes:
                     batch.write(write)
                 for body in outcome.says:
                     batch.reply(job, body)
             await batch.commit()
+            self.lag.done(_READERS)
         finally:
             self._busy = False
             shop.stale = not batch.is_committed  # then memory is ahead of the tables: they are read anew first
@@ -80,22 +106,47 @@ class Ranking:
         shelf = process.engine.shelf
         if shelf.identity.root_seed is None:
             raise WorkerError("this worker's database does not hold its root key, with which it signs pages")
-        shop = self.shop = await trio.to_thread.run_sync(Shop, shelf.vault.query)
+        shop = self.shop = await trio.to_thread.run_sync(self._open, shelf.vault)
         key = SigningKey(shelf.identity.root_seed)
         self._answers[process.engine] = Answers(shop, key, shelf.clock_ms)
         self._opened.set()
         self._opened = trio.Event()
         reader = Reader(process.engine.directory, _linked(process))
         try:
-            while True:
-                await self._round(process, shop, reader)
-                await self._tick(process, shop)
-                await trio.sleep(POLL_S)
+            async with open_tasks((LinkDown,)) as nursery:
+                nursery.start_soon(self._shipments.run, process, self._still, key, _linked(process))
+                while True:
+                    await self._round(process, shop, reader)
+                    await self._tick(process, shop)
+                    await trio.sleep(POLL_S)
         finally:
             self._answers.pop(process.engine, None)
             self.shop = None
 
+    def _open(self, vault: WorkerVault) -> Shop:
+        """The shop, with a shadow if there is a file that describes one. Blocks on the disk."""
+        wanted, path = None, vault.path.parent / FILE
+        if path.is_file():
+            try:
+                wanted = msgspec.json.decode(path.read_bytes(), type=Configuration)
+            except (msgspec.DecodeError, OSError) as error:
+                self._worker.log.error("%s describes no shadow, so there is none: %s", path, error)
+        return Shop(vault.query, beside=wanted)
+
+    def statistics(self, now_ms: int) -> RankingStatistics:
+        """Counters, sizes and the lag. Raises ``LookupError``: the tables are not read yet."""
+        shop = self.shop
+        if shop is None:
+            raise LookupError("the ranker has not read its tables yet")
+        shadow = None if shop.shadow is None else shop.shadow.statistics()
+        return RankingStatistics(shop.ranker.statistics(), self.lag.age_ms(now_ms), shadow)
+
+    def _still(self) -> Shop | None:
+        """The shop, when everything that it knows is written or about to be."""
+        return None if self._busy or self.shop is None or self.shop.stale else self.shop
+
     async def _round(self, process: Process, shop: Shop, reader: Reader) -> None:
+        asked_ms = process.engine.shelf.clock_ms()
         heads = await reader.heads(_SHARDS)
         for shard, head in enumerate(heads):
             generation, place = shop.shards.get(shard, (head.generation, 0))
@@ -103,12 +154,15 @@ class Ranking:
                 place = min(place, head.head)  # restored from a backup: go on where it is now, learn nothing twice
             while not head.code and place < head.head:
                 page = await reader.page(_SHARDS[shard], place, FEED_GET_MAX)
+                self.lag.waits(shard, min((entry.ts for entry in page.entries), default=asked_ms))
                 entries = await _entries(reader, page.entries)
                 await _write(process, learned(shop, entries) + shop.passed(shard, page.generation, page.next))
                 self._judged = self._judged or any(isinstance(entry.body, F.Note | F.Rating) for entry in entries)
                 if page.next <= place:
                     break
                 place = page.next
+            self.lag.done(shard)
+        self.lag.looked(asked_ms)
 
     async def _tick(self, process: Process, shop: Shop) -> None:
         """What is done now and then: bridging is fitted anew, and a snapshot is taken."""
@@ -117,6 +171,7 @@ class Ranking:
             return
         self._ticked_ms, self._judged = now_ms, False
         await _write(process, shop.apply([E.Tick(now_ms)]) + shop.snapshot())
+        self._worker.log.info("%s", self.statistics(now_ms))
 
 
 async def _write(process: Process, writes: list[Write]) -> None:
@@ -160,8 +215,16 @@ def make_worker() -> Worker:
     """The worker, with nothing in memory yet."""
     made = Worker(
         NAME,
-        consumes=("rank.consent", "rank.signal", "rank.request", "rank.whynot", "rank.forget", "rank.export"),
-        produces=("rank.page", "rank.brief", "rank.because", "rank.known", "rank.refused"),
+        consumes=(
+            "rank.consent",
+            "rank.signal",
+            "rank.request",
+            "rank.whynot",
+            "rank.forget",
+            "rank.export",
+            "rank.ship",
+        ),
+        produces=("rank.page", "rank.brief", "rank.because", "rank.known", "rank.refused", "rank.model"),
         keeps="what is public, and of readers who opted in what they did with which post, until they say forget",
         trust="that it learns only from what it was told; every page shows the sum of each score, signed",
         tables=TABLES,

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from protocol import limits as L
 from protocol.frames import Key, UInt
+from protocol.messages.feed import File
 from protocol.messages.registry import Body, register
 
 Keys = Annotated[tuple[Key, ...], Meta(max_length=L.RANK_HIDDEN_MAX)]
@@ -130,6 +131,18 @@ class Known(Body, frozen=True):
 
     data: Annotated[bytes, Meta(max_length=L.RANK_EXPORT_BYTES_MAX)]
     cut: bool = False
+
+
+@register("rank.ship")
+class Ship(Body, frozen=True):
+    """Your model, please: I rank on my own device. It needs no consent, since nothing is learned of who asks."""
+
+
+@register("rank.model")
+class Model(Body, frozen=True):
+    """Where the signed model lies (``protocol.scoring.local``); the relay keeps it for an hour at least."""
+
+    file: File
 
 
 @register("rank.refused")

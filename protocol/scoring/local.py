@@ -49,6 +49,7 @@ LESS_HITS_MAX: Final = 3
 FRESH_HALF_MS: Final = 6 * HOUR_MS  # freshness halves in this time
 SLATE_POOL: Final = 4  # candidates for each place, best first: what stands lower never gets onto the page
 FOLLOWED: Final = name("followed", b"")
+LOCAL: Final = "local"  # the source of a post that the reader's own device has placed
 _HIDE: Final = ACTIONS.index("hide")
 
 
@@ -95,6 +96,8 @@ class ModelPost(msgspec.Struct, frozen=True, array_like=True):
     company: tuple[tuple[UInt, float], ...]  # (number of another post in the model, weight)
     lift: Lift
     note: _Id
+    place: UInt = 0  # offset in its author's feed; 0: not told
+    noted: tuple[_Id, UInt] | None = None  # author of the note, and its offset
 
 
 class Model(msgspec.Struct, frozen=True, array_like=True):
@@ -220,21 +223,23 @@ def rank_locally(
     *,
     slider: Slider | None = None,
     hidden: Iterable[bytes] = (),
+    words: Iterable[str] = (),
     sources: Mapping[bytes, str] | None = None,
     places: int = L.RANK_PAGE_ITEMS_MAX,
 ) -> tuple[PageItem, ...]:
     """The reader's ranking, best first: what the ranker would give without exploration, in the same order.
 
-    ``hidden``: authors that the reader blocked or muted. Raises ``ScoringError``: the model is for other weights.
+    ``hidden``: authors that the reader blocked or muted; ``words``: tags that it hides.
+    Raises ``ScoringError``: the model is for other weights.
     """
     if model.weights != weights.version:
         raise ScoringError(f"the model is for weights {model.weights}, these are version {weights.version}")
     slider = slider or Slider()
     scorer = LocalScorer(model, personal)
-    unwanted = {*hidden, personal.reader}
+    unwanted, unread = {*hidden, personal.reader}, frozenset(words)
     rows: list[tuple[int, int, Facts, tuple[int, ...]]] = []
     for number, post in enumerate(model.posts):
-        if post.author not in unwanted and post.id not in personal.seen:
+        if post.author not in unwanted and post.id not in personal.seen and not unread.intersection(post.tags):
             facts = scorer.facts(number, now_ms)
             terms = base_terms(facts, weights, slider)
             rows.append((-sum(terms), number, facts, terms))
@@ -249,6 +254,6 @@ def rank_locally(
     for placed in select(candidates, weights, places):
         post, row = posts[placed.index], pool[placed.index]
         terms = (*row[3], placed.author_points, placed.diversity_points)
-        source = (sources or {}).get(post.id, "local")
+        source = (sources or {}).get(post.id, LOCAL)
         items.append(PageItem(post.id, post.author, post.tags, source, row[2], terms, sum(terms), 0, post.note))
     return tuple(items)

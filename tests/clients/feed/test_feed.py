@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from clients.feed import Item
-from clients.feed.feed import as_media
+from clients.feed.media import as_media
 from protocol import limits as L
 from protocol.feeds import FeedError
 from protocol.messages import feed as F

@@ -1,4 +1,4 @@
-"""``chappe rank eval``."""
+"""``chappe rank eval`` and ``chappe rank ship``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from extensions.host import open_database
 from extensions.ranking import cli
+from extensions.ranking.worker import worker
+from protocol.scoring.local import open_model
 from tests.extensions.ranking import films
 
 
@@ -53,6 +56,20 @@ def test_a_file_that_is_none_is_refused(
         path.write_text(text, encoding="utf-8")
     assert cli.evaluate(data=path) == cli.EXIT_REFUSED
     assert why in capsys.readouterr().err
+
+
+def test_a_model_is_shipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, file = tmp_path / "worker", tmp_path / "model"
+    assert cli.ship(file, data=data) == cli.EXIT_REFUSED
+    assert "no worker's database" in capsys.readouterr().err
+    data.mkdir()
+    with open_database(worker, data):
+        pass  # as a worker makes it at its first start
+    assert cli.ship(file, data=data) == 0
+    signer = bytes.fromhex(capsys.readouterr().out.split()[-1])
+    assert open_model(file.read_bytes(), signer).posts == ()
+    assert cli.ship(tmp_path, data=data) == cli.EXIT_REFUSED
+    assert "directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("models", ["", "best"])

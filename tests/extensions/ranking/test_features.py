@@ -28,6 +28,17 @@ def test_a_row_holds_the_post_the_pair_the_age_and_the_follow() -> None:
     assert features.personal_keys(reader, [author], [tag]).tolist() == rows[0, COLUMNS : COLUMNS + 2].tolist()
 
 
+def test_one_post_has_the_same_features_as_among_others() -> None:
+    catalog = Catalog()
+    posts = [Post(b"p%d" % n, b"a%d" % (n % 3), n * HOUR, ("x", "y", "z")[: n % 4], media=n % 2) for n in range(40)]
+    slots = np.array([catalog.add(post, 0) for post in posts])
+    for now in (0, 20 * HOUR, 40_000 * HOUR):
+        for followed in (False, True):
+            rows = features.of(catalog, 7, slots, np.full(40, followed), now)
+            for slot, row in zip(slots.tolist(), rows, strict=True):
+                assert features.of_one(catalog, 7, slot, followed, now).tolist() == row[row != 0].tolist()
+
+
 def test_a_post_from_the_future_is_of_this_hour() -> None:
     catalog = Catalog()
     slots = np.array([catalog.add(Post(b"p", b"ann", 99 * HOUR), 0)])

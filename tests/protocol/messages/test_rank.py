@@ -12,7 +12,7 @@ KEY = b"k" * 32
 
 def test_the_family() -> None:
     names = {"consent", "signal", "request", "page", "brief", "whynot", "because", "forget", "export", "known"}
-    check_family(rank, "rank", names | {"refused"})
+    check_family(rank, "rank", names | {"refused", "ship", "model"})
 
 
 @pytest.mark.parametrize(
