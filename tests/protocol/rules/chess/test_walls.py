@@ -15,7 +15,7 @@ from protocol.rules.chess.rules import Chess, state_of
 from protocol.rules.chess.walls import is_walled
 
 WALL = "4k3/8/p1p1p1p1/PpPpPpPp/1P1P1P1P/8/8/4K3 w - - 0 1"
-SEARCHED = 300 if os.environ.get("CHAPPE_LONG") else 12
+SEARCHED = 300 if os.environ.get("CHAPPE_LONG") == "1" else 12
 
 
 def _can_change(position: Position) -> bool:
