@@ -35,6 +35,7 @@ from clients.events import AnyEvent, AnyNotice, Event, decode_event
 from clients.feed import Feed
 from clients.files import Files, OnProgress, ignore
 from clients.games import Games
+from clients.games.staking import Staking
 from clients.journal import JournalStatistics
 from clients.keeper import Keeper
 from clients.outbox import OutboxStatistics
@@ -116,6 +117,7 @@ class Client:
             self.find,
         )  # fmt: skip
         self.games = Games(self.engine, self._pair_topic, self.find)
+        self.staking = Staking(self.games, self.wallet, self.account)
         for hear in (self.wallet.book.heard, self.games.book.heard):
             self.engine.shelf.journal.listen(hear)
         self._keeper.invite = invite
@@ -364,6 +366,7 @@ async def open_client(
     client.engine.contacts.holds_requests = requests
     async with open_tasks((LinkDown,)) as nursery:
         nursery.start_soon(client.run)
+        nursery.start_soon(client.staking.run)
         try:
             yield client
         finally:

@@ -273,6 +273,10 @@ GAME_WATCHERS_MAX: Final = 256  # spectators of one match: each costs the refere
 GAME_WATCHED_MAX: Final = 16  # matches that one account watches
 GAME_SIGNED_BYTES_MAX: Final = 16 * 1024  # a signed genesis: ten players of 32 devices; an entry has about 700 bytes
 GAME_OBSERVATION_BYTES_MAX: Final = 8192  # what one player sees: a 19 × 19 board has 400 bytes
+GAME_AWARD_BYTES_MAX: Final = 512  # a signed result of a stake: eight payouts, two hashes and a signature
+GAME_STAKE_WINDOW_MS: Final = 3_600_000  # from the referee's result to the payout: an hour in which it may be corrected
+GAME_STAKE_MS: Final = 2 * 86_400_000  # stakes of a game in one sitting are held for two days at most
+GAME_SLOW_STAKE_MS: Final = 89 * 86_400_000  # of one without a clock, or by days: a day less than settlement allows
 
 # -- ranking ----------------------------------------------------------------------------------------------------------
 RANK_SIGNALS_MAX: Final = 100  # signals in one message: what somebody does in some minutes

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from clients.cli.giving import sure
 from clients.cli.room import NotFound, Room, clean, short
 from clients.client import Client
 from clients.events import Received
@@ -17,9 +18,10 @@ from protocol.errors import RemoteProtocolError
 from protocol.messages import Body, parse
 from protocol.messages import game as G
 from protocol.rules.games import GAMES
+from protocol.wagers import Wager
 
 HELP: Final = """\
-[bold]/play[/] GAME NAME [CLOCK] [rated]   offer a game (chess, connectfour, go, …; clock as 300+3, 600+5x30, 3d)
+[bold]/play[/] GAME NAME [CLOCK] [rated] [stake AMOUNT CURRENCY]   offer a game (chess, go, …; 300+3, 600+5x30, 3d)
 [bold]/seek[/] GAME [CLOCK] [rated]   have the referee find somebody of about your strength; /seek off
 [bold]/games[/]  [bold]/accept-game[/] [GAME]  [bold]/decline-game[/] [GAME]   what there is; take an offer, or do not
 [bold]/move[/] MOVE  [bold]/board[/]  [bold]/moves[/]   play; look; what is legal
@@ -27,6 +29,7 @@ HELP: Final = """\
 [bold]/takeback[/]  [bold]/abort[/]  [bold]/rematch[/]
 [bold]/game[/] show|use|save|pgn|sgf|fen|uci|watch|unwatch|replay …   another game, files, somebody else's match"""
 _DIGITS_MIN: Final = 4
+_STAKE: Final = "stake"
 _LIVE: Final = (State.OFFERED, State.INVITED, State.ACCEPTED, State.PLAYING)
 
 
@@ -77,14 +80,29 @@ class Gaming:
 
     # -- agreeing ------------------------------------------------------------------------------------------------------
     async def _play(self, words: list[str]) -> list[str]:
+        words, is_sure = sure(words)
         game, name, *more = words[0], words[1].removeprefix("@"), *words[2:]
+        wager, more = self._wager(more)
         rated = "rated" in more
         clock = next((word for word in more if word != "rated"), "none")
         if game not in GAMES:
             raise NotFound(f"there is no game {game!r}; there are {', '.join(sorted(GAMES))}")
+        if wager is not None and not is_sure:
+            raise GameError(f"{self._at_stake(wager)} To offer it: /play {' '.join(words)} yes")
         other = await self._account(name)
-        self._in_hand = self.offered = await self._games.offer(game, other, clock=clock, rated=rated)
+        self._in_hand = self.offered = await self._games.offer(game, other, clock=clock, rated=rated, wager=wager)
         return [f"{game} is offered to {name}: {short(self.offered)}"]
+
+    def _wager(self, words: list[str]) -> tuple[Wager | None, list[str]]:
+        """The stake among the words, and the other words."""
+        if _STAKE not in words:
+            return None, words
+        at = words.index(_STAKE)
+        return self._client.staking.wager(words[at + 1], words[at + 2]), words[:at] + words[at + 3 :]
+
+    def _at_stake(self, wager: Wager) -> str:
+        put = self._client.staking.shown(wager)
+        return f"when it begins, {put} of yours are held; the winner gets all, a draw or no game gives them back."
 
     async def _seek(self, words: list[str]) -> list[str]:
         if words[0] == "off":
@@ -101,8 +119,14 @@ class Gaming:
             return (await self._room.add(name))[0]
 
     async def _accept(self, words: list[str]) -> list[str]:
+        words, is_sure = sure(words)
         record = self._find("".join(words[:1]), State.INVITED)
-        await self._games.accept(record.match)
+        if record.wager is not None:
+            if not is_sure:
+                text = self._at_stake(record.wager)
+                raise GameError(f"{text} To agree: /accept-game {short(record.match)} yes")
+            self._client.staking.check(record.wager)
+        await self._games.accept(record.match, wager=record.wager)
         self._in_hand = record.match
         await self._games.started(record.match)
         return self.show(record)
@@ -150,7 +174,12 @@ class Gaming:
         alarm = [f"DO NOT TRUST this referee: {clean(record.alarm)}"] if record.alarm else []
         audit = [f"audit: {clean(record.audit)}"] if record.audit else []
         refused = [clean(record.refused)] if record.refused else []
-        return [*alarm, *lines, clean(status(position, self.names(record))), *refused, *audit]
+        return [*alarm, *lines, clean(status(position, self.names(record))), *self._stake(record), *refused, *audit]
+
+    def _stake(self, record: Record) -> list[str]:
+        if record.wager is None:
+            return []
+        return [clean(f"stake: {self._client.staking.shown(record.wager)} each, {record.stake_state or 'not yours'}")]
 
     def _watched(self, record: Record) -> list[str]:
         seen = self._games.book.shown.get(record.match)
@@ -233,6 +262,8 @@ class Gaming:
         if isinstance(body, G.Open) and record.state == State.INVITED:
             who = clean(self._room.name_of(event.account)) if event.account != record.referee else "one more:"
             what = f"{clean(record.game)}{'' if record.clock == 'none' else f' ({clean(record.clock)})'}"
+            if record.wager is not None:
+                what += f" for {clean(self._client.staking.shown(record.wager))} each"
             digits = short(record.match)
             return f"{who} offers {what}: /accept-game {digits} takes it, /decline-game {digits} does not"
         if isinstance(body, G.Entry) and body.ply == record.plies - 1:

@@ -175,7 +175,7 @@ class Book:
         return Record(
             body.match, body.referee, topic, state, body.game, body.params, body.seats, body.clock, body.rated,
             body.players, until_ms=body.until_ms, commitment=body.commitment, rematch_of=body.rematch_of,
-            made_ms=self._shelf.clock_ms(),
+            made_ms=self._shelf.clock_ms(), wager=body.wager,
         )  # fmt: skip
 
     def _opened(self, event: Received, body: G.Open, offer: Offer | None) -> None:
@@ -192,6 +192,7 @@ class Book:
         if offer is not None and offer.referee == event.account:
             record = self._known(body, event.topic, State.OFFERED)
             record.entropy, record.talk = offer.entropy, offer.talk
+            record.consent = offer.wager is not None and offer.wager == body.wager
             offer.match = body.match
             self.save_offer(offer)
             if offer.talk:
@@ -349,7 +350,7 @@ class Book:
         if record.state != State.PLAYING:
             return
         record.state, record.points, record.reason = State.OVER, body.points, body.reason
-        record.said = None
+        record.said, record.award = None, body.award
         following = self.follow(record)
         outcome = following.position(record.heard_ms).outcome
         if not record.alarm and (outcome is None or (outcome.points, outcome.reason) != (body.points, body.reason)):

@@ -21,7 +21,7 @@ import trio
 from clients.engine import Engine
 from clients.games.book import Book
 from clients.games.following import Position
-from clients.games.records import Offer, Record, Seeking, State
+from clients.games.records import STAKE_ASKED, STAKE_HELD, Offer, Record, Seeking, State
 from protocol import limits as L
 from protocol.errors import ChappeError
 from protocol.messages import Body
@@ -31,6 +31,7 @@ from protocol.rules.base import AnyRules, RulesError, Value, checked
 from protocol.rules.clocks import parse_spec
 from protocol.rules.deals import move_commitment
 from protocol.rules.games import GAMES
+from protocol.wagers import Wager
 
 ANSWER_S: Final = 20.0  # to hear from the referee; later its answer counts all the same
 HANDLE: Final = "games"  # the referee, unless somebody names another one
@@ -102,12 +103,13 @@ class Games:
     async def offer(
         self, game: str, other: bytes | None = None, *, talk: bytes | None = None, clock: str = "none",
         params: Mapping[str, Value] | None = None, seats: int = 2, rated: bool = False, wish: int = 0,
-        referee: bytes | None = None, timeout_s: float = ANSWER_S,
+        referee: bytes | None = None, wager: Wager | None = None, timeout_s: float = ANSWER_S,
     ) -> bytes:  # fmt: skip
         """Offer a match to somebody, or (``talk``) to whoever of a conversation comes first; its name.
 
-        Neither: whoever learns its name may come. ``wish``: 1 the first seat (white), 2 the last, 0 any. Raises
-        ``GameError``: it cannot be, the referee refuses it, or does not answer.
+        Neither: whoever learns its name may come. ``wish``: 1 the first seat (white), 2 the last, 0 any. ``wager``:
+        what each puts in when it begins (``client.staking.wager``). Raises ``GameError``: it cannot be, the referee
+        refuses it, or does not answer.
         """
         given = dict(params or {})
         try:
@@ -124,9 +126,10 @@ class Games:
         body = G.Offer(
             game=game, params=tuple(given.items()), seats=seats, clock=clock, rated=rated, wish=wish,
             invited=() if other is None else (other,), devices=self.book.devices(), entropy=entropy,
+            wager=wager,
         )  # fmt: skip
         id_ = self._say(topic, body)
-        offer = Offer(id_, judge, tell, entropy)
+        offer = Offer(id_, judge, tell, entropy, wager=wager)
         self.book.save_offer(offer)
         await shelf.journal.flushed()
         if not await self.until(lambda: offer.match or offer.refused, timeout_s):
@@ -178,12 +181,15 @@ class Games:
         self._say(topic, G.Seek(game="none", clock="none", off=True, devices=self.book.devices(), entropy=entropy))
         await self._engine.shelf.journal.flushed()
 
-    async def accept(self, match: bytes) -> None:
-        """Take an offer. Raises ``GameError``."""
+    async def accept(self, match: bytes, *, wager: Wager | None = None) -> None:
+        """Take an offer; ``wager``: the stake that it names, to which we agree. Raises ``GameError``."""
         record = self.record(match)
         if record.state != State.INVITED:
             raise GameError(f"this match is {record.state}: there is nothing to accept")
+        if record.wager != wager:
+            raise GameError("a match is accepted with the stake that it is for, or with none if it is for none")
         await self._pair(record.referee)
+        record.consent = wager is not None
         record.entropy = self._engine.shelf.entropy(L.KEY_BYTES)
         record.state = State.ACCEPTED
         self.book.save(record)
@@ -232,6 +238,9 @@ class Games:
         record = self._playing(match)
         position = self.position(match)
         rules = GAMES.get(record.game)
+        if record.consent and record.stake_state != STAKE_HELD:
+            why = record.stake_state if record.stake_state not in ("", STAKE_ASKED) else "the other one may still come"
+            raise GameError(f"the stakes are not held yet ({why}): move when they are, or /abort")
         if position.is_open and record.seat not in position.turn:
             raise GameError("it is not your turn")
         if position.legal and action not in position.legal:

@@ -8,10 +8,14 @@ from typing import Final
 import msgspec
 
 from protocol.rules.base import Value
+from protocol.wagers import Wager
 
 MATCHES: Final = "games"  # by match
 ENTRIES: Final = "game-entries"  # by match and ply (4 bytes, big endian)
 SEEKS: Final = "game-seeks"  # by referee
+STAKE_ASKED: Final = "asked"  # our stake is on its way; it is held when all have put theirs in
+STAKE_HELD: Final = "held"
+STAKE_SHOWN: Final = "over"  # settlement knows the result; the wallet says what becomes of the money
 OFFERS: Final = "game-offers"  # by the id of the message with which we offered
 
 
@@ -36,6 +40,7 @@ class Offer(msgspec.Struct):
     entropy: bytes
     refused: str = ""
     match: bytes = b""
+    wager: Wager | None = None
 
     def __repr__(self) -> str:
         return f"Offer({self.id.hex()}, {self.refused or self.match.hex()[:8]})"
@@ -98,6 +103,10 @@ class Record(msgspec.Struct):
     alarm: str = ""  # what the referee was caught at
     refused: str = ""  # why the last thing that we said does not count
     made_ms: int = 0
+    wager: Wager | None = None  # what each player puts in
+    consent: bool = False  # whether this device has agreed to that
+    stake_state: str = ""  # one of STAKE_…, or why our stake was refused
+    award: bytes = b""  # what the referee has signed about the stakes
 
     def __repr__(self) -> str:
         return f"Record({self.game} {self.match.hex()[:8]}, {self.state})"

@@ -322,7 +322,7 @@ class _Step:
                 self._rematch(fresh)
             else:
                 key = self._referee.key.public
-                new = open_table(key, table.terms, self._table.again, self._now_ms, fresh, table.match)
+                new = open_table(key, _for_nothing(table.terms), self._table.again, self._now_ms, fresh, table.match)
                 self._effects.append(Proposed(new))
 
     def _rematch(self, fresh: bytes) -> None:
@@ -330,11 +330,17 @@ class _Step:
         table = self._table
         by_account = {player.account: player for player in table.again}
         order = [by_account[player.account] for player in (*table.players[1:], table.players[0])]
-        new = open_table(self._referee.key.public, table.terms, tuple(order), self._now_ms, fresh, table.match)
+        key, terms = self._referee.key.public, _for_nothing(table.terms)
+        new = open_table(key, terms, tuple(order), self._now_ms, fresh, table.match)
         opened = _Step(self._referee, new, self._now_ms)
         opened._start()
         self._table = replace(table, phase=Phase.CLOSED)
         self._effects += [Opened(opened._table), *opened.decision().effects]
+
+
+def _for_nothing(terms: Terms) -> Terms:
+    """The terms of a rematch: money is agreed on each time anew."""
+    return replace(terms, wager=None)
 
 
 # -- times -------------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from protocol.rules.base import RulesError
 from protocol.rules.clocks import Spec, format_spec, parse_spec
 from protocol.rules.deals import commitment
 from protocol.transcript import Signed, Statement
+from protocol.wagers import award
 
 _NO_MATCH: Final = bytes(L.KEY_BYTES)  # in refusals of an offer, which has no name yet
 _UNKNOWN: Final = "this referee knows no such match"
@@ -157,7 +158,8 @@ class Round:
             self._refuse(asked.account, _NO_MATCH, Fault.BAD_PARAMETERS, text)
             return
         terms = T.Terms(
-            body.game, body.params, body.seats, clock, body.rated, wish, body.invited, body.life_ms or L.GAME_OFFER_MS
+            body.game, body.params, body.seats, clock, body.rated, wish, body.invited, body.life_ms or L.GAME_OFFER_MS,
+            body.wager,
         )  # fmt: skip
         fresh = self.entropy(T.FRESH_BYTES)
         opened = self.hall.referee.offer(terms, _player(asked, body), self.now_ms, fresh)
@@ -211,7 +213,7 @@ class Round:
             match=table.match, referee=self.hall.referee.key.public, commitment=commitment(table.match, table.seed),
             game=terms.game, params=terms.params, seats=terms.seats, clock=format_spec(terms.clock), rated=terms.rated,
             players=accounts, until_ms=table.opened_ms + terms.life_ms,
-            rematch_of=table.rematch_of,
+            rematch_of=table.rematch_of, wager=terms.wager,
         )  # fmt: skip
         for account in to or accounts:
             self._say(account, said)
@@ -344,7 +346,9 @@ class Round:
     def _ended(self, table: T.Table, ended: T.Ended, accounts: list[bytes]) -> None:
         assert table.log is not None
         outcome, pool = ended.outcome, table.terms.game
-        result = G.Result(table.match, outcome.points, outcome.reason, table.log.link)
+        wager, key = table.terms.wager, self.hall.referee.key
+        signed = b"" if wager is None else award(wager, table.log.genesis, outcome.points, key)
+        result = G.Result(table.match, outcome.points, outcome.reason, table.log.link, signed)
         for account in accounts:
             self._say(account, result)
         changed = self.standings.ended(pool, ended.accounts, outcome, rated=ended.rated)

@@ -18,6 +18,7 @@ from protocol.codec import decode_struct, encode_struct
 from protocol.rules.base import Value
 from protocol.rules.clocks import Spec
 from protocol.transcript import Entry, Signed
+from protocol.wagers import Wager
 
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS matches (match BLOB PRIMARY KEY, phase INTEGER NOT NULL, facts BLOB NOT NULL) WITHOUT ROWID;
@@ -88,6 +89,7 @@ class _Facts(msgspec.Struct, frozen=True, array_like=True):
     rematch_of: bytes
     gone: tuple[int | None, ...]
     fresh: bytes
+    wager: Wager | None = None
 
 
 def _sitters(players: Iterable[Player]) -> tuple[_Sitter, ...]:
@@ -105,6 +107,7 @@ def packed(table: Table) -> bytes:
         table.match, table.phase.value, terms.game, terms.params, terms.seats, terms.clock, terms.rated,
         terms.wish.value, terms.invited, terms.life_ms, _sitters(table.players), table.opened_ms, table.seed,
         table.genesis, _sitters(table.again), table.rematch_of, table.gone, table.fresh,
+        terms.wager,
     )  # fmt: skip
     return encode_struct(facts)
 
@@ -113,7 +116,8 @@ def unpacked(row: bytes) -> Table:
     """The table of a row, without its log."""
     facts = decode_struct(row, _Facts)
     terms = Terms(
-        facts.game, facts.params, facts.seats, facts.clock, facts.rated, Wish(facts.wish), facts.invited, facts.life_ms
+        facts.game, facts.params, facts.seats, facts.clock, facts.rated, Wish(facts.wish), facts.invited, facts.life_ms,
+        facts.wager,
     )  # fmt: skip
     return Table(
         facts.match, terms, _players(facts.players), facts.opened_ms, facts.seed, Phase(facts.phase), facts.genesis,

@@ -48,6 +48,8 @@ def terms_fault(games: Mapping[str, AnyRules], terms: Terms, player: Player) -> 
         return Refused(player.account, Fault.BAD_PARAMETERS, str(error))
     if not 0 < terms.life_ms <= L.GAME_OFFER_MS or player.account in terms.invited:
         return Refused(player.account, Fault.BAD_PARAMETERS, "it lasts at most a week, and is for others")
+    if terms.wager is not None and terms.seats > L.STAKE_PLAYERS_MAX:
+        return Refused(player.account, Fault.BAD_PARAMETERS, f"at most {L.STAKE_PLAYERS_MAX} can play for a stake")
     return _player_fault(player, ())
 
 

@@ -12,6 +12,7 @@ from protocol.plies import Fault
 from protocol.rules.base import Result, Value
 from protocol.rules.clocks import NO_CLOCK, Spec
 from protocol.transcript import Entry, Signed
+from protocol.wagers import Wager
 
 
 class Phase(Enum):
@@ -52,6 +53,7 @@ class Terms:
     wish: Wish = Wish.RANDOM
     invited: tuple[bytes, ...] = ()  # accounts; nobody: whoever comes
     life_ms: int = L.GAME_OFFER_MS
+    wager: Wager | None = None
 
 
 @dataclass(frozen=True, slots=True)

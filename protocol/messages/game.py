@@ -14,6 +14,7 @@ from msgspec import Meta
 from protocol import limits as L
 from protocol.frames import Digest, Int, Key, UInt
 from protocol.messages.registry import Body, register
+from protocol.wagers import Wager
 
 GameName = Annotated[str, Meta(min_length=1, max_length=L.GAME_NAME_CHARS_MAX)]
 Value = Int | Annotated[str, Meta(max_length=L.GAME_VALUE_CHARS_MAX)]
@@ -44,6 +45,7 @@ class Offer(Body, frozen=True, kw_only=True):
     life_ms: Annotated[int, Meta(ge=0, le=L.GAME_OFFER_MS)] = 0
     devices: Devices
     entropy: Key
+    wager: Wager | None = None  # what each player puts in
 
 
 @register("game.table")
@@ -64,6 +66,7 @@ class Open(Body, frozen=True, kw_only=True):
     players: Annotated[tuple[Key, ...], Meta(max_length=L.GAME_SEATS_MAX)]
     until_ms: UInt
     rematch_of: Digest = b""  # asked for by the players so far: the others take it with `game.rematch`
+    wager: Wager | None = None  # whoever accepts agrees to put it in
 
 
 @register("game.accept")
@@ -230,6 +233,7 @@ class Result(Body, frozen=True):
     points: Annotated[tuple[Annotated[int, Meta(ge=0, le=2)], ...], Meta(max_length=L.GAME_SEATS_MAX)]
     reason: Reason
     link: Key  # of the last entry: a transcript that ends with it is whole
+    award: Annotated[bytes, Meta(max_length=L.GAME_AWARD_BYTES_MAX)] = b""  # for settlement, where there was a stake
 
 
 @register("game.rating")

@@ -6,7 +6,7 @@
 * Out of time: a draw if the other side could not mate by any moves at all (6.9).
 
 A position is *dead* here if too little is left: neither side can ever mate with bare kings, with one minor piece, or
-with bishops that all stand on one colour. Walls of pawns that no one can ever pass are dead too, and are not found.
+with bishops that all stand on one colour; or if only the kings can ever move again (``walls``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from protocol.rules.chess.board import BISHOP, BLACK, KNIGHT, PAWN, QUEEN, ROOK,
 from protocol.rules.chess.fen import START, parse_fen, to_fen
 from protocol.rules.chess.moves import in_check, legal_moves, make
 from protocol.rules.chess.notation import parse_uci, to_uci
+from protocol.rules.chess.walls import is_walled
 
 _LIGHT: Final = tuple((square >> 3 ^ square) & 1 for square in range(64))
 
@@ -68,7 +69,9 @@ def can_mate(position: Position, side: int) -> bool:
 
 
 def is_dead(position: Position) -> bool:
-    """Whether too little is left for either side to mate."""
+    """Whether neither side can mate any more: too little is left, or a wall of pawns is between them."""
+    if is_walled(position):
+        return True
     return _MATING.isdisjoint(position.board) and not can_mate(position, 0) and not can_mate(position, BLACK)
 
 

@@ -12,6 +12,7 @@ from extensions.games.openspiel import exercise as module  # noqa: E402
 from extensions.games.openspiel.exercise import NotEqual, exercise  # noqa: E402
 from extensions.games.openspiel.positions import Illegal  # noqa: E402
 from extensions.games.openspiel.wire import Exercise  # noqa: E402
+from tests.support.openspiel_proof import every_game  # noqa: E402
 
 
 @pytest.mark.parametrize("name", ["connect_four", "matrix_rps", "kuhn_poker", "goofspiel", "mfg_garnet", "pig"])
@@ -50,3 +51,9 @@ def test_a_copy_that_looks_different_is_found(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "seen", lambda kind, state, seat: next(answers))
     with pytest.raises(NotEqual, match="sees something else"):
         exercise(pyspiel.load_game("go"), Exercise("go", games=1, seed=1, wrong=0, plies_max=5))
+
+
+@pytest.mark.long
+async def test_a_hundred_games_of_every_kind() -> None:
+    done = await every_game(seed=1, games=100)
+    assert done["restored equal"] == done["plies"] > 0

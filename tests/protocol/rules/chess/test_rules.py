@@ -9,6 +9,7 @@ from protocol.rules.chess.board import BLACK
 from protocol.rules.chess.fen import parse_fen
 from protocol.rules.chess.rules import Chess, ChessState, can_mate, is_dead, state_of
 from tests.protocol.rules.random_games import walk
+from tests.support.games_oracle import long_games, random_games
 
 CHESS = Chess()
 
@@ -124,3 +125,17 @@ def test_what_is_not_legal() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_random_games(seed: int) -> None:
     walk(CHESS, seed, plies_max=150)
+
+
+@pytest.mark.long
+async def test_beside_the_oracle() -> None:
+    """Other games than in `make prove-games`, and more of them."""
+    pytest.importorskip("chess", reason="the oracle (GPL) is not installed")
+    for seed in (11, 12):
+        assert (await random_games(seed, 2000, 300))["differences"] == 0
+        assert (await long_games(seed, 200))["differences"] == 0
+
+
+async def test_a_few_games_beside_the_oracle() -> None:
+    pytest.importorskip("chess", reason="the oracle (GPL) is not installed")
+    assert (await random_games(3, 2, 60))["positions"] > 0
