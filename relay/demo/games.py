@@ -148,10 +148,10 @@ class Games:
         first, second = alice, bob
         if (await self._say(alice, "moves"))[0].startswith("it is not"):
             first, second = bob, alice
-        refused = [(await first.ask("move", words=["e5"])).get("error", ""), "", ""]
-        refused[1] = (await second.ask("move", words=["e5"])).get("error", "")
+        refused = [(await one.ask("move", words=["e5"])).get("error", "") for one in (first, second)]
         if "not legal" not in refused[0] or "not your turn" not in refused[1]:
             raise DemoFailed(f"an illegal and an untimely move were answered by {refused}")
+        self.figures["an illegal move, a move out of turn"] = "refused by the players' own clients, so never sent"
         for ply, move in enumerate(MOVES.split()):
             mover = (first, second)[ply % 2]
             if ply == PULLED_AT:

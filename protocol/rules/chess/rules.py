@@ -69,9 +69,7 @@ def can_mate(position: Position, side: int) -> bool:
 
 
 def is_dead(position: Position) -> bool:
-    """Whether neither side can mate any more: too little is left, or a wall of pawns is between them."""
-    if is_walled(position):
-        return True
+    """Whether too little is left for either side to mate: the game is over."""
     return _MATING.isdisjoint(position.board) and not can_mate(position, 0) and not can_mate(position, BLACK)
 
 
@@ -131,7 +129,11 @@ class Chess(Plain[ChessState]):
         return _outcome(state.position, state.repetitions)
 
     def claim(self, state: ChessState, seat: int, action: str) -> Result | None:
-        """Threefold repetition or 50 moves: now, or after the move that is announced."""
+        """Threefold repetition or 50 moves: now, or after the move that is announced; a wall of pawns between kings.
+
+        A wall makes a position dead too (article 5.2.2), but people play on behind one, and games that they have played
+        must replay: so it is claimed.
+        """
         if action:
             try:
                 state = self.apply(state, seat, action)
@@ -139,10 +141,12 @@ class Chess(Plain[ChessState]):
                 return None
         if state.repetitions >= 3:
             return two_player(None, "threefold repetition")
+        if is_walled(state.position):
+            return two_player(None, "dead position")
         return two_player(None, "50 moves") if state.position.halfmoves >= 100 else None
 
     def flag(self, state: ChessState, seat: int) -> Result:
         """The other side wins, if it could mate at all."""
-        if can_mate(state.position, 0 if seat else BLACK):
+        if can_mate(state.position, 0 if seat else BLACK) and not is_walled(state.position):
             return two_player(1 - seat, "time")
         return two_player(None, "time, and too little left to mate")

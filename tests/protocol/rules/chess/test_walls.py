@@ -53,7 +53,10 @@ def _can_change(position: Position) -> bool:
 def test_walls(fen: str, dead: bool) -> None:
     position = parse_fen(fen)
     assert is_walled(position) is dead
-    assert (Chess().result(state_of(position)) == Result((1, 1), "dead position")) is dead
+    chess, state = Chess(), state_of(position)
+    assert chess.result(state) is None  # people play on, until somebody claims it
+    assert (chess.claim(state, 0, "") == Result((1, 1), "dead position")) is dead
+    assert (chess.flag(state, 0).points == (1, 1)) is dead
     assert _can_change(position) is not dead
 
 
