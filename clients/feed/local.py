@@ -35,7 +35,8 @@ from protocol.scoring.hashing import name
 from protocol.scoring.local import LOCAL, TAG_FEATURES, Model, ModelPost, Personal, open_model, rank_locally
 from protocol.scoring.page import Page, PageItem
 from protocol.scoring.score import Slider
-from protocol.scoring.weights import DEFAULT, ScoringError
+from protocol.scoring.signed import ScoringError
+from protocol.scoring.weights import DEFAULT
 
 PLACES: Final = 100  # of a ranking, as many as the ranker lays out: the places beyond a page decide which posts compete
 KEPT: Final = 100  # posts that are kept with a model, to be read without a relay

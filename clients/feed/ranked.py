@@ -34,7 +34,8 @@ from protocol.messages import rank as K
 from protocol.messages.rank import SignalItem, SignalKind
 from protocol.scoring.page import Agreement, Page, PageItem, check_briefing, check_page, open_briefing, open_page
 from protocol.scoring.score import TERMS
-from protocol.scoring.weights import DEFAULT, ScoringError
+from protocol.scoring.signed import ScoringError
+from protocol.scoring.weights import DEFAULT
 
 B = TypeVar("B", bound=Body)
 ANSWER_S: Final = 20.0  # a ranker answers in milliseconds, or is not there

@@ -17,15 +17,15 @@ import msgspec
 from msgspec import Meta
 
 from protocol import limits as L
-from protocol.codec import decode_struct, encode_struct
-from protocol.frames import Int, Key, Signature, UInt
-from protocol.identity import SigningKey, verify
+from protocol.frames import Int, UInt
+from protocol.identity import SigningKey
 from protocol.scoring.hashing import cross, name
 from protocol.scoring.page import PageItem
 from protocol.scoring.score import Facts, Lift, Slider, base_terms
 from protocol.scoring.sigmoid import MICRO, probability
+from protocol.scoring.signed import ScoringError, seal, unseal
 from protocol.scoring.slate import Candidate, select
-from protocol.scoring.weights import ACTIONS, PERMILLE, ScoringError, Weights
+from protocol.scoring.weights import ACTIONS, PERMILLE, Weights
 
 _DOMAIN: Final = b"chappe/v1/rank-model\x00"
 
@@ -124,24 +124,14 @@ class Personal(msgspec.Struct, frozen=True, array_like=True):
     features: tuple[tuple[bytes, _Micro], ...] = ()  # learned of this reader and authors or tags
 
 
-class _Signed(msgspec.Struct, frozen=True, array_like=True):
-    body: bytes
-    signer: Key
-    signature: Signature
-
-
 def sign_model(model: Model, key: SigningKey) -> bytes:
     """The model as a signed file."""
-    body = encode_struct(model)
-    return encode_struct(_Signed(body, key.public, key.sign(_DOMAIN, body)))
+    return seal(model, _DOMAIN, key)
 
 
 def open_model(data: bytes, signer: bytes) -> Model:
     """The model that ``signer`` signed. Raises ``ScoringError`` or ``RemoteProtocolError``."""
-    signed = decode_struct(data, _Signed)
-    if signed.signer != signer or not verify(signer, _DOMAIN, signed.body, signed.signature):
-        raise ScoringError("this model is not signed by this ranker")
-    return decode_struct(signed.body, Model)
+    return unseal(data, _DOMAIN, signer, Model, "this model is")
 
 
 class LocalScorer:

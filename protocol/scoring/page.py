@@ -12,12 +12,12 @@ import msgspec
 from msgspec import Meta
 
 from protocol import limits as L
-from protocol.codec import decode_struct, encode_struct
-from protocol.frames import Int, Key, Signature, UInt
-from protocol.identity import SigningKey, verify
+from protocol.frames import Int, UInt
+from protocol.identity import SigningKey
 from protocol.scoring.score import TERMS, Facts, Slider, base_terms, similarity, slate_terms
+from protocol.scoring.signed import ScoringError, seal, unseal
 from protocol.scoring.slate import WINDOW
-from protocol.scoring.weights import ScoringError, Weights
+from protocol.scoring.weights import Weights
 
 _DOMAIN: Final = b"chappe/v1/rank-page\x00"
 _BRIEFING: Final = b"chappe/v1/rank-briefing\x00"
@@ -82,38 +82,24 @@ class Briefing(msgspec.Struct, frozen=True, array_like=True):
     reader: _Id = b""
 
 
-class _Signed(msgspec.Struct, frozen=True, array_like=True):
-    body: bytes
-    signer: Key
-    signature: Signature
-
-
 def sign_page(page: Page, key: SigningKey) -> bytes:
     """The page as a signed document."""
-    body = encode_struct(page)
-    return encode_struct(_Signed(body, key.public, key.sign(_DOMAIN, body)))
+    return seal(page, _DOMAIN, key)
 
 
 def open_page(data: bytes, signer: bytes) -> Page:
     """The page of a document that ``signer`` signed. Raises ``ScoringError`` or ``RemoteProtocolError``."""
-    signed = decode_struct(data, _Signed)
-    if signed.signer != signer or not verify(signer, _DOMAIN, signed.body, signed.signature):
-        raise ScoringError("this page is not signed by this ranker")
-    return decode_struct(signed.body, Page)
+    return unseal(data, _DOMAIN, signer, Page, "this page is")
 
 
 def sign_briefing(briefing: Briefing, key: SigningKey) -> bytes:
     """The briefing as a signed document."""
-    body = encode_struct(briefing)
-    return encode_struct(_Signed(body, key.public, key.sign(_BRIEFING, body)))
+    return seal(briefing, _BRIEFING, key)
 
 
 def open_briefing(data: bytes, signer: bytes) -> Briefing:
     """The briefing that ``signer`` signed. Raises ``ScoringError`` or ``RemoteProtocolError``."""
-    signed = decode_struct(data, _Signed)
-    if signed.signer != signer or not verify(signer, _BRIEFING, signed.body, signed.signature):
-        raise ScoringError("this briefing is not signed by this ranker")
-    return decode_struct(signed.body, Briefing)
+    return unseal(data, _BRIEFING, signer, Briefing, "this briefing is")
 
 
 def check_briefing(briefing: Briefing, weights: Weights) -> None:

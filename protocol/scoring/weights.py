@@ -11,10 +11,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from protocol.codec import decode_struct, encode_struct
-from protocol.errors import ChappeError
-from protocol.frames import Key, Signature, UInt
-from protocol.identity import SigningKey, verify
+from protocol.frames import UInt
+from protocol.identity import SigningKey
+from protocol.scoring.signed import ScoringError, seal, unseal
 
 _DOMAIN: Final = b"chappe/v1/rank-weights\x00"
 ACTIONS: Final = ("view", "dwell", "like", "reply", "share", "hide", "report")
@@ -24,10 +23,6 @@ WEIGHT_MAX: Final = 100_000  # thousandths: a report counts a hundred times a lo
 
 Weight = Annotated[int, Meta(ge=-WEIGHT_MAX, le=WEIGHT_MAX)]
 Permille = Annotated[int, Meta(ge=0, le=PERMILLE)]
-
-
-class ScoringError(ChappeError):
-    """A page, weights file or model that does not hold; the text says why."""
 
 
 class Weights(msgspec.Struct, frozen=True, array_like=True):
@@ -58,16 +53,9 @@ class Weights(msgspec.Struct, frozen=True, array_like=True):
 DEFAULT: Final = Weights()
 
 
-class _Signed(msgspec.Struct, frozen=True, array_like=True):
-    body: bytes
-    signer: Key
-    signature: Signature
-
-
 def sign_weights(weights: Weights, key: SigningKey) -> bytes:
     """The weights as a signed file."""
-    body = encode_struct(weights)
-    return encode_struct(_Signed(body, key.public, key.sign(_DOMAIN, body)))
+    return seal(weights, _DOMAIN, key)
 
 
 def open_weights(data: bytes, signer: bytes, *, at_least: int = 0) -> Weights:
@@ -76,10 +64,7 @@ def open_weights(data: bytes, signer: bytes, *, at_least: int = 0) -> Weights:
     Raises ``ScoringError`` (not this signer's, or a version that was replaced) and ``RemoteProtocolError`` (no such
     file).
     """
-    signed = decode_struct(data, _Signed)
-    if signed.signer != signer or not verify(signer, _DOMAIN, signed.body, signed.signature):
-        raise ScoringError("these weights are not signed by this ranker")
-    weights = decode_struct(signed.body, Weights)
+    weights = unseal(data, _DOMAIN, signer, Weights, "these weights are")
     if weights.version < at_least:
         raise ScoringError(f"weights of version {weights.version} were replaced by version {at_least}")
     return weights

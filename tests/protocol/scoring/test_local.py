@@ -24,7 +24,8 @@ from protocol.scoring.local import (
 )
 from protocol.scoring.page import Page, check_page
 from protocol.scoring.score import Slider
-from protocol.scoring.weights import ACTIONS, DEFAULT, ScoringError
+from protocol.scoring.signed import ScoringError
+from protocol.scoring.weights import ACTIONS, DEFAULT
 
 RANKER = SigningKey(b"r" * 32)
 NOW = 1_700_000_000_000

@@ -8,7 +8,8 @@ import pytest
 from protocol.identity import SigningKey
 from protocol.scoring.page import Page, PageItem, check_page, open_page, sign_page
 from protocol.scoring.score import Facts, Slider, base_terms, slate_terms
-from protocol.scoring.weights import DEFAULT, PPB, ScoringError, Weights
+from protocol.scoring.signed import ScoringError
+from protocol.scoring.weights import DEFAULT, PPB, Weights
 
 RANKER = SigningKey(b"r" * 32)
 SLIDER = Slider(600, 100)

@@ -6,7 +6,8 @@ import pytest
 
 from protocol.errors import RemoteProtocolError
 from protocol.identity import SigningKey
-from protocol.scoring.weights import ACTIONS, DEFAULT, ScoringError, Weights, open_weights, sign_weights
+from protocol.scoring.signed import ScoringError
+from protocol.scoring.weights import ACTIONS, DEFAULT, Weights, open_weights, sign_weights
 
 RANKER = SigningKey(b"r" * 32)
 
