@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import Parameter
 
 from clients.cli.options import (
-    CONNECT_S,
     DEFAULT_DATA,
     EXIT_REFUSED,
     URL,
@@ -37,44 +37,17 @@ def pay(
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """Do one thing with the wallet of a vault, and print what came of it."""
-    import trio
-
-    from protocol.errors import ChappeError
+    from clients.cli.once import show
 
     if verb not in VERBS:
         print(f"chappe pay: `{verb}` is none of {', '.join(VERBS)}", file=sys.stderr)
         return EXIT_REFUSED
     with opened("pay", data, key_file, passphrase_file) as vault:
-        try:
-            for line in trio.run(_run, url, vault, verb, list(words)):
-                print(line)
-        except (ChappeError, ValueError) as error:
-            print(f"chappe pay: {error}", file=sys.stderr)
-        except trio.TooSlowError:
-            print(f"chappe pay: the relay at {url} cannot be reached; nothing was sent", file=sys.stderr)
-        except IndexError:
-            print("chappe pay: a word is missing; /help in a chat shows what each verb wants", file=sys.stderr)
-        else:
-            return 0
-    return EXIT_REFUSED
+        return show("pay", url, partial(_run, url, vault, verb, list(words)), "/help in a chat")
 
 
 async def _run(url: str, vault: Vault, verb: str, words: list[str]) -> list[str]:
-    import trio
-
     from clients.cli.money import Money
-    from clients.cli.room import Room
-    from clients.client import open_client
-    from clients.tasks import sole
+    from clients.cli.once import act
 
-    lines: list[str] = []
-    try:
-        async with open_client(url, vault) as client:
-            with trio.fail_after(CONNECT_S):
-                await client.wait_connected()
-            lines = await Money(Room(client)).verbs[verb](words)
-            with trio.move_on_after(5):
-                await client.settled()
-    except BaseExceptionGroup as group:
-        raise sole(group) from None
-    return lines
+    return await act(url, vault, lambda room: Money(room).verbs, verb, words)
