@@ -6,8 +6,6 @@ anybody's.
 
 from __future__ import annotations
 
-import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -17,7 +15,7 @@ from typing import Any, Final
 
 import trio
 
-from relay.demo.processes import ANSWER_S, READY_S, DemoFailed, Person, chappe, clean_environment
+from relay.demo.processes import ANSWER_S, DemoFailed, Person, WorkerProcess
 
 AUTHORS: Final = 10
 _RETRY_S: Final = 0.05
@@ -53,18 +51,13 @@ class Feeds:
         self._people = people
         self._tell = tell
         self._url = url
-        self._log = directory / "ranking.log"
-        self._worker: trio.Process | None = None
+        self._worker = WorkerProcess("ranking", directory / "workers", directory / "ranking.log")
         self._authors: list[Person] = []
         self._posts: list[str] = []
 
     async def start(self) -> None:
         """Start the ranker; it takes its handle when it is connected."""
-        command = chappe("worker", "run", "ranking", "--relay", self._url(), "--data", str(self._directory / "workers"))
-        with self._log.open("ab") as log:
-            self._worker = await trio.lowlevel.open_process(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment()
-            )
+        await self._worker.start(self._url())
 
     async def run(self, nursery: trio.Nursery) -> None:
         """All acts. Raises ``DemoFailed``."""
@@ -79,11 +72,7 @@ class Feeds:
         """End what this started."""
         for author in self._authors:
             await author.stop()
-        worker = self._worker
-        if worker is not None and worker.returncode is None:
-            worker.send_signal(signal.SIGTERM)
-            with trio.move_on_after(READY_S, shield=True):
-                await worker.wait()
+        await self._worker.stop()
 
     # -- acts ----------------------------------------------------------------------------------------------------------
     async def _write(self, nursery: trio.Nursery) -> None:
@@ -140,7 +129,7 @@ class Feeds:
                 while "not known" in (await self._lines(reader, "whynot", name))[0]:  # noqa: ASYNC110 - no bell rings for it
                     await trio.sleep(_RETRY_S)
             if patience.cancelled_caught:
-                raise DemoFailed(f"{reader.name}: the ranker never read post {name}; see {self._log}")
+                raise DemoFailed(f"{reader.name}: the ranker never read post {name}; see {self._worker.log}")
 
     async def _less(self, reader: Person) -> None:
         self._tell("less like the first one: the next page is another one")

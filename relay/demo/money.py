@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,7 @@ from typing import Any, Final
 
 import trio
 
-from relay.demo.processes import ANSWER_S, READY_S, DemoFailed, Person, chappe, clean_environment
+from relay.demo.processes import ANSWER_S, READY_S, DemoFailed, Person, WorkerProcess, chappe, clean_environment
 
 CURRENCY: Final = "EUR"
 ISSUED: Final = "100"
@@ -49,40 +48,6 @@ class MoneyFigures:
         return asdict(self)
 
 
-@dataclass
-class WorkerProcess:
-    """``chappe worker run settlement``."""
-
-    data: Path
-    log: Path
-    process: trio.Process | None = None
-
-    async def start(self, url: str) -> None:
-        """Start it; it takes its handle when it is connected."""
-        with self.log.open("ab") as log:
-            self.process = await trio.lowlevel.open_process(
-                chappe("worker", "run", "settlement", "--relay", url, "--data", str(self.data)),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(),
-            )  # fmt: skip
-
-    def signal(self, number: int) -> None:
-        """Stop it for a while, or let it go on."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    async def stop(self) -> None:
-        """SIGTERM, after SIGCONT in case it was stopped."""
-        if self.process is None or self.process.returncode is not None:
-            return
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
-        with trio.move_on_after(READY_S, shield=True):
-            await self.process.wait()
-            return
-        self.process.kill()
-        await self.process.wait()
-
-
 class Money:
     """The acts. ``people`` are connected, know each other by name, and are all in the group of this title."""
 
@@ -91,7 +56,7 @@ class Money:
         url: Callable[[], str],
     ) -> None:  # fmt: skip
         self.figures = MoneyFigures()
-        self.worker = WorkerProcess(directory / "workers", directory / "settlement.log")
+        self.worker = WorkerProcess("settlement", directory / "workers", directory / "settlement.log")
         self._directory = directory
         self._people = people
         self._title = title

@@ -252,3 +252,38 @@ class Person:
     def lines(self, topic: str) -> list[Line]:
         """What was heard in a conversation so far."""
         return self.heard.get(topic, [])
+
+
+@dataclass
+class WorkerProcess:
+    """``chappe worker run NAME``."""
+
+    name: str
+    data: Path
+    log: Path
+    process: trio.Process | None = None
+
+    async def start(self, url: str) -> None:
+        """Start it; it takes its handle when it is connected."""
+        with self.log.open("ab") as log:
+            self.process = await trio.lowlevel.open_process(
+                chappe("worker", "run", self.name, "--relay", url, "--data", str(self.data)),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(),
+            )  # fmt: skip
+
+    def signal(self, number: int) -> None:
+        """Stop it for a while, or let it go on."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def stop(self) -> None:
+        """SIGTERM, after SIGCONT in case it was stopped."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        with trio.move_on_after(READY_S, shield=True):
+            await self.process.wait()
+            return
+        self.process.kill()
+        await self.process.wait()
