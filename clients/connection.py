@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 import trio
-from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 
 from clients.tasks import open_tasks
+from clients.websocket import open_websocket
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_batch, encode_struct
 from protocol.errors import ChappeError, Close, Reason, RemoteProtocolError, may_reconnect
@@ -31,6 +32,7 @@ from protocol.transitions import Side, State
 T = TypeVar("T")
 Reply = Callable[[Ok | Err | None], None]
 _PACK_BYTES: Final = 512 * 1024  # of queued frames in one message: half of what the relay accepts
+_GOODBYE_S: Final = 2.0  # for the relay to answer a goodbye
 QUEUE_MAX: Final = 8192  # frames that wait for the socket; the outbox's windows keep it far below
 
 
@@ -323,32 +325,18 @@ async def open_link(url: str, clock_ms: Callable[[], int]) -> AsyncIterator[Link
     """
     if not _is_address(url):
         raise LinkDown(f"{url} is no address of a relay, like ws://127.0.0.1:7420/ws", final=True)
-    down: LinkDown | None = None
-    stream: trio.abc.AsyncResource | None = None
     try:
-        async with open_websocket_url(
+        async with open_websocket(
             url, subprotocols=[SUBPROTOCOL], max_message_size=L.MESSAGE_BYTES_MAX, message_queue_size=64,
-            connect_timeout=L.HANDSHAKE_MS / 1000, disconnect_timeout=2,
+            connect_timeout_s=L.HANDSHAKE_MS / 1000, disconnect_timeout_s=_GOODBYE_S,
         ) as socket:  # fmt: skip
-            stream = getattr(socket, "_stream", None)
-            try:
-                if socket.subprotocol != SUBPROTOCOL:
-                    raise LinkDown(f"{url} is no Chappe relay (it does not speak {SUBPROTOCOL})")
-                yield Link(socket, Session(Side.CLIENT, clock_ms()), clock_ms)
-            except LinkDown as error:
-                down = error
-                raise
-    except (OSError, HandshakeError, ConnectionRejected, ConnectionClosed) as error:
-        if down is not None:
-            raise down from None  # whatever closing it brought, this is why it ended
-        if isinstance(error, ConnectionClosed):
-            raise _closed(error) from None
+            if socket.subprotocol != SUBPROTOCOL:
+                raise LinkDown(f"{url} is no Chappe relay (it does not speak {SUBPROTOCOL})")
+            yield Link(socket, Session(Side.CLIENT, clock_ms()), clock_ms)
+    except ConnectionClosed as error:
+        raise _closed(error) from None
+    except (OSError, HandshakeError) as error:
         raise LinkDown(f"{url} cannot be reached: {_cause(error)}") from None
-    finally:
-        # trio-websocket leaves the TCP socket to the garbage collector where the close handshake was not finished.
-        if stream is not None:
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(stream)
 
 
 def _cause(error: BaseException) -> str:

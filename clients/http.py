@@ -71,7 +71,7 @@ class HttpConnection:
                 stream: trio.abc.Stream = await trio.open_tcp_stream(self._host, self._port)
                 self._http = h11.Connection(h11.CLIENT)
                 if self._secure:
-                    stream = await _secured(stream, self._host)
+                    stream = await secured(stream, self._host)
                 self._stream = stream
         return self._stream
 
@@ -115,9 +115,9 @@ class HttpConnection:
                 self._http.receive_data(bytes(await stream.receive_some(_RECEIVE_BYTES)))
 
 
-async def _secured(stream: trio.abc.Stream, host: str) -> trio.abc.Stream:
-    """TLS over a stream, which is closed where that fails."""
-    context = ssl.create_default_context()
+async def secured(stream: trio.abc.Stream, host: str, context: ssl.SSLContext | None = None) -> trio.abc.Stream:
+    """TLS over a stream, which is closed where that fails. Raises ``BrokenResourceError``."""
+    context = context or ssl.create_default_context()
     secure = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
     try:
         await secure.do_handshake()

@@ -32,21 +32,26 @@ def sole(error: BaseException, among: tuple[type[BaseException], ...] = ()) -> B
     return error
 
 
-@asynccontextmanager
-async def open_tasks(among: tuple[type[BaseException], ...] = ()) -> AsyncIterator[trio.Nursery]:
-    """A nursery; a group of errors leaves it as ``sole`` says.
+def surfaced(group: BaseExceptionGroup[BaseException], among: tuple[type[BaseException], ...] = ()) -> BaseException:
+    """What leaves a nursery whose tasks ended as ``group``.
 
     Where it was cancelled while something ended with an error of ``among``, that error is no news to anybody: only the
-    cancellation goes on.
+    cancellation goes on. Else as ``sole`` says.
     """
+    cancelled, rest = group.split(trio.Cancelled)
+    if cancelled is not None and rest is not None and all(isinstance(leaf, among) for leaf in leaves(rest)):
+        return cancelled
+    return sole(group, among)
+
+
+@asynccontextmanager
+async def open_tasks(among: tuple[type[BaseException], ...] = ()) -> AsyncIterator[trio.Nursery]:
+    """A nursery; a group of errors leaves it as ``surfaced`` says."""
     try:
         async with trio.open_nursery() as nursery:
             yield nursery
     except BaseExceptionGroup as group:
-        cancelled, rest = group.split(trio.Cancelled)
-        if cancelled is not None and rest is not None and all(isinstance(leaf, among) for leaf in leaves(rest)):
-            raise cancelled from None
-        error = sole(group, among)
+        error = surfaced(group, among)
         if error is group:
             raise
         raise error from error.__cause__

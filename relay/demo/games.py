@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,44 +36,26 @@ class Cable:
 
     def __init__(self, port: int) -> None:
         self._target = port
-        self._scopes: set[trio.CancelScope] = set()  # of connections, and of the listening
-        self._back = trio.Event()
+        self._scopes: set[trio.CancelScope] = set()
+        self.is_out = False
 
     def pull(self) -> None:
-        """Every connection breaks, and new ones are refused."""
+        """Every connection breaks, and new ones get nowhere."""
+        self.is_out = True
         for scope in self._scopes:
             scope.cancel()
-
-    def plug(self) -> None:
-        """It is in again."""
-        self._back.set()
-
-    async def run(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
-        """Listen, at the same port whenever it is in; that is the status."""
-        port = 0
-        async with trio.open_nursery() as nursery:
-            while True:
-                (listener,) = await trio.open_tcp_listeners(port, host="127.0.0.1")
-                if not port:
-                    port = listener.socket.getsockname()[1]
-                    task_status.started(port)
-                with trio.CancelScope() as scope:
-                    self._scopes.add(scope)
-                    await trio.serve_listeners(self.serve, [listener], handler_nursery=nursery)
-                self._scopes.discard(scope)
-                await self._back.wait()
-                self._back = trio.Event()
 
     async def serve(self, near: trio.SocketStream) -> None:
         """Carry one connection."""
         gone = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
         with trio.CancelScope() as scope, suppress(*gone):
-            self._scopes.add(scope)
             async with near:
-                far = await trio.open_tcp_stream("127.0.0.1", self._target)
-                async with far, trio.open_nursery() as both:
-                    both.start_soon(self._carry, near, far, scope)
-                    both.start_soon(self._carry, far, near, scope)
+                if not self.is_out:
+                    self._scopes.add(scope)
+                    far = await trio.open_tcp_stream("127.0.0.1", self._target)
+                    async with far, trio.open_nursery() as both:
+                        both.start_soon(self._carry, near, far, scope)
+                        both.start_soon(self._carry, far, near, scope)
         self._scopes.discard(scope)
 
     async def _carry(self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
@@ -87,8 +70,9 @@ async def open_cable(port: int) -> AsyncIterator[tuple[Cable, str]]:
     """A cable to the relay at ``port``, and the address of its near end."""
     cable = Cable(port)
     async with trio.open_nursery() as nursery:
-        near = await nursery.start(cable.run)
-        yield cable, f"ws://127.0.0.1:{near}/ws"
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(partial(trio.serve_listeners, cable.serve, [listener]))
+        yield cable, f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws"
         nursery.cancel_scope.cancel()
 
 
@@ -183,7 +167,7 @@ class Games:
         cable.pull()
         await alice.until(lambda: not alice.connected, "the end of the connection")
         await trio.sleep(AWAY_S)
-        cable.plug()
+        cable.is_out = False
 
     async def _verify(self, alice: Person) -> None:
         """The transcript holds; with one bit changed it does not, and the first bad entry is named."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from clients.tasks import leaves, open_tasks, sole
+from clients.tasks import leaves, open_tasks, sole, surfaced
 
 
 class _Ended(Exception):
@@ -57,3 +57,16 @@ def test_nested_groups_are_seen_through() -> None:
     assert sole(group) is inner
     assert sole(inner) is inner
     assert list(leaves(inner)) == [inner]
+
+
+def test_beside_a_cancellation_the_end_of_a_connection_is_no_news() -> None:
+    class Cancelled(Exception):
+        """Stands for trio's, which cannot be made."""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trio, "Cancelled", Cancelled)
+        cancelled, ended = Cancelled(), _Ended("gone")
+        found = surfaced(ExceptionGroup("both", [cancelled, ended]), (_Ended,))
+        assert list(leaves(found)) == [cancelled]
+        both = ExceptionGroup("both", [cancelled, ValueError("a bug")])
+        assert surfaced(both, (_Ended,)) is both

@@ -99,7 +99,7 @@ async def never_read(stack: AsyncExitStack, url: str, people: list[Person], topi
     """Each logs in, subscribes, and reads nothing from then on."""
     wires = []
     for person in people:
-        options = {"message_queue_size": 0, "receive_buffer_size": 4096, "disconnect_timeout": 0.01}
+        options = {"message_queue_size": 0, "receive_buffer_size": 4096, "disconnect_timeout_s": 0.01}
         wire = await stack.enter_async_context(open_wire(url, **options))
         await wire.login(person)
         await wire.subscribe(F.Subscription(topic))

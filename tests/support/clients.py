@@ -260,7 +260,7 @@ class World:
 
     @asynccontextmanager
     async def dial(self, url: str, **options: Any) -> AsyncIterator[Wire]:
-        """In place of ``open_websocket_url``."""
+        """In place of ``open_websocket``."""
         await trio.lowlevel.checkpoint()
         if not self.reachable:
             raise OSError("nobody listens")
@@ -279,7 +279,7 @@ async def open_world(*, auto: bool = True, spacing_ms: int = 0) -> AsyncIterator
         patch.setattr(limits, "KEY_PACKAGES_TARGET", 8)  # most of the time to set a world up would go into making 64
         async with trio.open_nursery() as nursery:
             world = World(nursery, auto=auto, spacing_ms=spacing_ms)
-            patch.setattr(connection, "open_websocket_url", world.dial)
+            patch.setattr(connection, "open_websocket", world.dial)
             nursery.start_soon(world.relay.run)
             try:
                 yield world

@@ -8,8 +8,9 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionClosed, WebSocketConnection
 
+from clients.websocket import open_websocket
 from protocol import frames as F
 from protocol import requests as R
 from protocol.codec import decode_frames, decode_struct, encode_batch, encode_struct
@@ -132,10 +133,6 @@ def req(method: str, params: R.Params, rid: int = 0) -> F.Req:
 
 @asynccontextmanager
 async def open_wire(url: str, **options: Any) -> AsyncIterator[Wire]:
-    """Connect to a relay."""
-    async with open_websocket_url(url, subprotocols=[SUBPROTOCOL], **options) as websocket:
-        try:
-            yield Wire(websocket)
-        finally:
-            if websocket.closed is not None:  # then trio-websocket leaves the socket open
-                await trio.aclose_forcefully(websocket._stream)
+    """Connect to a relay; ``options`` are those of ``open_websocket``."""
+    async with open_websocket(url, subprotocols=[SUBPROTOCOL], **options) as websocket:
+        yield Wire(websocket)
