@@ -18,7 +18,7 @@ from nacl.exceptions import CryptoError
 
 from clients import records as R
 from clients.records import Status
-from clients.shelf import Shelf
+from clients.shelf import Shelf, word_key
 from clients.vault import Batch, Vault
 from clients.words import Word
 from protocol import limits as L
@@ -46,6 +46,8 @@ class Archive(msgspec.Struct, frozen=True):
     events: tuple[tuple[bytes, bytes], ...]  # (topic, event as the vault keeps it)
     mutes: tuple[R.Mute, ...] = ()
     reads: tuple[R.ReadMark, ...] = ()
+    follows: tuple[R.Following, ...] = ()
+    hidden: tuple[R.HiddenWord, ...] = ()
     words: tuple[Word, ...] = ()  # what of all this is known to own devices already
 
 
@@ -72,7 +74,9 @@ def collect(shelf: Shelf, lists: dict[bytes, bytes], words: tuple[Word, ...] = (
         tuple(R.KnownList(account, signed) for account, signed in lists.items()),
         tuple(shelf.tokens.values()), tuple(sorted(shelf.blocked)), identity.contact_token, identity.invite_tokens, (),
         tuple(R.Mute(topic, until_ms) for topic, until_ms in shelf.mutes.items()),
-        tuple(R.ReadMark(topic, *position) for topic, position in shelf.reads.items()), words,
+        tuple(R.ReadMark(topic, *position) for topic, position in shelf.reads.items()),
+        tuple(R.Following(account) for account in sorted(shelf.follows)),
+        tuple(R.HiddenWord(word) for word in shelf.hidden.values()), words,
     )  # fmt: skip
 
 
@@ -165,6 +169,10 @@ def install(
             batch.put(R.MUTES, mute.topic, msgspec.msgpack.encode(mute))
         for mark in archive.reads:
             batch.put(R.READS, mark.topic, msgspec.msgpack.encode(mark))
+        for following in archive.follows:
+            batch.put(R.FOLLOWS, following.account, msgspec.msgpack.encode(following))
+        for hidden in archive.hidden:
+            batch.put(R.HIDDEN, word_key(hidden.word), msgspec.msgpack.encode(hidden))
         for word in archive.words:
             batch.put(R.WORDS, word.row, msgspec.msgpack.encode(word))
         for seq, (topic, value) in enumerate(archive.events, 1):

@@ -43,6 +43,7 @@ def state(client: Client) -> dict[str, Any]:
         "contacts": {a: (c.name, c.verified, c.changed) for a, c in shelf.contacts.items()},
         "tokens": {a: t.token for a, t in shelf.tokens.items() if t.token},
         "blocked": set(shelf.blocked), "mutes": dict(shelf.mutes), "reads": dict(shelf.reads),
+        "follows": set(shelf.follows), "hidden": set(shelf.hidden.values()),
         "own": (shelf.identity.contact_token, shelf.identity.invite_tokens),
     }  # fmt: skip
 
@@ -83,6 +84,22 @@ async def test_what_one_device_notes_is_so_on_the_other(autojump_clock: object) 
         await world.settle(1)
         assert not alice.engine.shelf.blocked
         assert state(alice) == state(second)
+
+
+async def test_a_linked_device_takes_nothing_back_that_it_was_not_told(autojump_clock: object) -> None:
+    """Whatever own devices share comes with the archive: what is missing there would be said to be gone."""
+    async with open_world() as world:
+        (alice,) = await world.people("alice")
+        await alice.feed.follow(b"f" * 32, secretly=True)
+        await alice.feed.hide_word("sports")
+        await alice.block(b"b" * 32)
+        before = state(alice)
+        second = await link(world, alice, "second")
+        await world.settle(60)
+        assert second.engine.own.is_shared
+        shared = {field: before[field] for field in ("follows", "hidden", "blocked")}
+        for client in (alice, second):
+            assert {field: state(client)[field] for field in shared} == shared
 
 
 async def test_it_is_no_chat_and_no_news(autojump_clock: object) -> None:
