@@ -27,6 +27,7 @@ READS: Final = "reads"  # by topic: read marks
 WORDS: Final = "words"  # by field and subject: the newest word in the self topic (``clients.words``)
 FOLLOWS: Final = "follows"  # by account
 HIDDEN: Final = "hidden-words"  # by their SHA-256
+LISTED: Final = "feed-lists"  # by account and name of the list, hashed
 META: Final = "meta"  # one row each: identity, inbox, and what a device owes its self topic
 
 
@@ -325,6 +326,13 @@ class HiddenWord(msgspec.Struct, frozen=True):
     """Posts with this word are not shown."""
 
     word: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """Somebody who is on one of our lists of authors."""
+
+    name: str
+    account: bytes
 
 
 class SelfDuty(msgspec.Struct):

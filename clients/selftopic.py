@@ -1,9 +1,9 @@
 """The self topic: a group of the account's own devices, in which they tell each other what a person expects everywhere.
 
-What the shelf holds of shared things (contacts, checks, tokens, blocks, mutes, read marks) is compared with the words
-of the topic (``words``); what differs is said. So nothing has to remember to speak: a change made offline, or before
-the topic was there, is said when it can be. A word of the log goes into the shelf unless a change of ours waits to be
-said, which comes later in the log and therefore counts.
+What the shelf holds of shared things (contacts, checks, tokens, blocks, mutes, read marks, whom we follow, lists) is
+compared with the words of the topic (``words``); what differs is said. So nothing has to remember to speak: a change
+made offline, or before the topic was there, is said when it can be. A word of the log goes into the shelf unless a
+change of ours waits to be said, which comes later in the log and therefore counts.
 
 Who joins, or may have missed something, asks; the others repeat all words with the places where they were first said,
 one device at a time until one has done it. Nothing of the topic is told to the application.
@@ -33,6 +33,7 @@ from clients.words import (
     CONTACTS,
     FOLLOWS,
     HIDDEN,
+    LISTS,
     MUTES,
     NOT_CHECKED,
     OWN,
@@ -130,6 +131,8 @@ class SelfTopic:
             return (True,) if subject in shelf.follows else None
         if field == HIDDEN:
             return (shelf.hidden[subject],) if subject in shelf.hidden else None
+        if field == LISTS:
+            return shelf.listed.get(subject)
         own = shelf.identity
         return (own.contact_token, own.invite_tokens) if own.contact_token and subject == own.account else None
 
@@ -139,7 +142,7 @@ class SelfTopic:
         subjects = {
             OWN: [shelf.account], CONTACTS: shelf.contacts, VERIFIED: shelf.contacts, TOKENS: shelf.tokens,
             BLOCKS: shelf.blocked, MUTES: shelf.mutes, READS: shelf.reads, FOLLOWS: shelf.follows,
-            HIDDEN: shelf.hidden,
+            HIDDEN: shelf.hidden, LISTS: shelf.listed,
         }  # fmt: skip
         here = {(field, subject): None for field, some in subjects.items() for subject in some}
         yield from here
@@ -237,6 +240,8 @@ class SelfTopic:
             shelf.save_follow(subject, follows=value[0])
         elif word.field == HIDDEN:
             shelf.save_hidden(subject, value[0])
+        elif word.field == LISTS:
+            shelf.save_listed(subject, *value)
         elif word.field == OWN and subject == shelf.account:
             shelf.identity.contact_token, shelf.identity.invite_tokens = value
             shelf.save_identity()

@@ -30,6 +30,11 @@ def word_key(word: str) -> bytes:
     return hashlib.sha256(word.encode()).digest()
 
 
+def list_key(name: str, account: bytes) -> bytes:
+    """Row name of a place on a list of authors."""
+    return hashlib.sha256(account + name.encode()).digest()
+
+
 class Shelf:
     """State of one client. Change it, then call the matching ``save_…``."""
 
@@ -65,6 +70,8 @@ class Shelf:
         self.follows = {f.account for f in self._all(R.FOLLOWS, R.Following)}
         hidden = [h.word for h in self._all(R.HIDDEN, R.HiddenWord)]
         self.hidden = {word_key(word): word for word in hidden}
+        listed = [(one.name, one.account) for one in self._all(R.LISTED, R.Listed)]
+        self.listed = {list_key(name, account): (name, account) for name, account in listed}
         self.mutes = {m.topic: m.until_ms for m in self._all(R.MUTES, R.Mute)}
         self.reads = {m.topic: (m.generation, m.offset) for m in self._all(R.READS, R.ReadMark)}
         self.touched: Callable[[], None] = lambda: None  # something that own devices share has changed
@@ -192,6 +199,14 @@ class Shelf:
         if word is not None:
             self.hidden[key] = word
         self.journal.put(R.HIDDEN, key, None if word is None else R.HiddenWord(word))
+        self.touched()
+
+    def save_listed(self, key: bytes, name: str | None, account: bytes) -> None:
+        """Write that somebody is on a list of authors; without a name: not any more."""
+        self.listed.pop(key, None)
+        if name is not None:
+            self.listed[key] = (name, account)
+        self.journal.put(R.LISTED, key, None if name is None else R.Listed(name, account))
         self.touched()
 
     def save_mute(self, topic: bytes, until_ms: int) -> None:

@@ -23,6 +23,7 @@ from protocol.messages.sync import (
     Contacts,
     Follows,
     Hidden,
+    Lists,
     Mutes,
     Own,
     Reads,
@@ -32,13 +33,15 @@ from protocol.messages.sync import (
 
 Key: TypeAlias = tuple[str, bytes]  # (field, subject)
 Value: TypeAlias = tuple[Any, ...]  # what the type of the field says beside the subject
-CONTACTS, VERIFIED, TOKENS, BLOCKS, MUTES, READS, OWN, FOLLOWS, HIDDEN = (
-    body.TYPE for body in (Contacts, Verified, Tokens, Blocks, Mutes, Reads, Own, Follows, Hidden)
+CONTACTS, VERIFIED, TOKENS, BLOCKS, MUTES, READS, OWN, FOLLOWS, HIDDEN, LISTS = (
+    body.TYPE for body in (Contacts, Verified, Tokens, Blocks, Mutes, Reads, Own, Follows, Hidden, Lists)
 )
 _BODIES: Final[tuple[type[AnyWords], ...]] = (
-    Own, Contacts, Verified, Tokens, Blocks, Mutes, Reads, Follows, Hidden
+    Own, Contacts, Verified, Tokens, Blocks, Mutes, Reads, Follows, Hidden, Lists
 )  # fmt: skip
-_GONE: Final[dict[str, Value]] = {CONTACTS: (None,), BLOCKS: (False,), FOLLOWS: (False,), HIDDEN: (None,)}
+_GONE: Final[dict[str, Value]] = {
+    CONTACTS: (None,), BLOCKS: (False,), FOLLOWS: (False,), HIDDEN: (None,), LISTS: (None, b""),
+}  # fmt: skip
 NOT_CHECKED, CHECKED, CHANGED = 0, 1, 2  # states of ``verified``
 
 
@@ -110,7 +113,7 @@ def bodies(words: Iterable[Word], *, again: bool = False) -> Iterator[AnyWords]:
 def unsaid(field: str, here: Value | None, known: Value | None) -> Value | None:
     """What is to be said about a key where ``here`` is so (None: no opinion) and ``known`` was said; None: nothing.
 
-    Of contacts, blocks, follows and hidden words it means something that they are gone.
+    Of contacts, blocks, follows, hidden words and places on lists it means something that they are gone.
     """
     if here is None:
         gone = _GONE.get(field)
@@ -119,7 +122,7 @@ def unsaid(field: str, here: Value | None, known: Value | None) -> Value | None:
 
 
 __all__ = [
-    "BLOCKS", "CHANGED", "CHECKED", "CONTACTS", "FOLLOWS", "HIDDEN", "MUTES", "NOT_CHECKED", "OWN",
+    "BLOCKS", "CHANGED", "CHECKED", "CONTACTS", "FOLLOWS", "HIDDEN", "LISTS", "MUTES", "NOT_CHECKED", "OWN",
     "READS", "TOKENS", "VERIFIED", "Key",
     "Value", "Word", "beats", "bodies", "normal", "unsaid", "words_of", "yields",
 ]  # fmt: skip

@@ -103,6 +103,11 @@ def followers_key(account: bytes) -> bytes:
     return entry_key(account, b"\xff" * ID_BYTES)
 
 
+def lists_key(account: bytes) -> bytes:
+    """What the lists that an account has made public are about; no message has the id of ones but for the last bit."""
+    return entry_key(account, b"\xff" * (ID_BYTES - 1) + b"\xfe")
+
+
 def about_topic(key: bytes) -> bytes:
     """Topic of what is said about the public entry of a key."""
     return tagged_hash("topic/about", (key,))

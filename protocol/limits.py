@@ -246,6 +246,9 @@ FEED_GET_MAX: Final = 64  # entries in one `feeds.get`: a ranked page, or what a
 FEED_READ_BYTES_MAX: Final = 512 * 1024  # of entries in one answer: half a message, whatever their size
 FEED_LIVE_MAX: Final = 256  # feeds that a reader follows live; heads of the others are asked for
 FEED_FOLLOWS_MAX: Final = 5000  # feeds that an account follows: 20 questions for their heads
+FEED_LISTS_MAX: Final = 32  # lists of authors that an account keeps: nobody finds their way among more
+FEED_LIST_ACCOUNTS_MAX: Final = 256  # authors on one list: one question for their heads
+FEED_LIST_CHARS_MAX: Final = 32  # name of a list: 200 places on lists fit one message between own devices
 
 # -- games ------------------------------------------------------------------------------------------------------------
 GAME_NAME_CHARS_MAX: Final = 48  # `openspiel:` and the longest name there

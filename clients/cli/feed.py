@@ -36,15 +36,18 @@ def feed(
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """Do one thing with the feed of a vault, and print what came of it."""
+    from clients.cli.listing import HELP as LISTS_HELP
+    from clients.cli.listing import VERBS as LIST_VERBS
     from clients.cli.once import show
     from clients.cli.posting import HELP, VERBS
     from clients.cli.ranking import HELP as RANKING_HELP
     from clients.cli.ranking import VERBS as RANKING_VERBS
 
     if verb == "help":
-        print(f"{HELP}\n{RANKING_HELP}".replace("[bold]/", "").replace("[/]", ""))
+        print(f"{HELP}\n{LISTS_HELP}\n{RANKING_HELP}".replace("[bold]/", "").replace("[/]", ""))
         return 0
-    known = (*VERBS, *RANKING_VERBS)
+    verb = "lists" if verb == "list" else verb  # a chat has another /list
+    known = (*VERBS, *LIST_VERBS, *RANKING_VERBS)
     if verb not in known:
         print(f"chappe feed: `{verb}` is none of {', '.join(known)}", file=sys.stderr)
         return EXIT_REFUSED
@@ -53,6 +56,7 @@ def feed(
 
 
 async def _run(url: str, vault: Vault, verb: str, words: list[str]) -> list[str]:
+    from clients.cli.listing import ListVerbs
     from clients.cli.once import Verbs, act
     from clients.cli.posting import Posting
     from clients.cli.ranking import RankVerbs
@@ -60,6 +64,6 @@ async def _run(url: str, vault: Vault, verb: str, words: list[str]) -> list[str]
 
     def verbs_of(room: Room) -> Verbs:
         posting = Posting(room)
-        return posting.verbs | RankVerbs(room, posting).verbs
+        return posting.verbs | ListVerbs(room, posting).verbs | RankVerbs(room, posting).verbs
 
     return await act(url, vault, verbs_of, verb, words, offline=(verb, words[:1]) == ("ranked", ["local"]))

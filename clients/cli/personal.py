@@ -10,6 +10,8 @@ from typing import Final
 
 from clients.cli.gaming import HELP as GAMES_HELP
 from clients.cli.gaming import Gaming
+from clients.cli.listing import HELP as LISTS_HELP
+from clients.cli.listing import ListVerbs
 from clients.cli.money import HELP as MONEY_HELP
 from clients.cli.money import Money
 from clients.cli.news import News
@@ -38,6 +40,8 @@ HELP: Final = (
     + "\n"
     + POSTING_HELP
     + "\n"
+    + LISTS_HELP
+    + "\n"
     + GAMES_HELP
     + "\n"
     + RANKING_HELP
@@ -61,7 +65,8 @@ class Personal:
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
-            **money.verbs, **posting.verbs, **RankVerbs(room, posting).verbs, **gaming.verbs,
+            **money.verbs, **posting.verbs, **ListVerbs(room, posting).verbs, **RankVerbs(room, posting).verbs,
+            **gaming.verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 

@@ -55,9 +55,9 @@ class Posting:
         return self._client.feed
 
     # -- naming --------------------------------------------------------------------------------------------------------
-    async def _account(self, name: str) -> bytes:
-        """A contact, somebody whom we follow, or a handle."""
-        for account in self._feed.follows:
+    async def account(self, name: str) -> bytes:
+        """A contact, somebody whom we follow or who is on a list of ours, or a handle."""
+        for account in self._feed.follows | self._feed.lists.everybody:
             if len(name) >= _DIGITS_MIN and account.hex().startswith(name):
                 return account
         try:
@@ -85,7 +85,7 @@ class Posting:
     def line(self, item: Item | Gap, depth: int = 0) -> str:
         """A post, or what is missing, in a line."""
         if isinstance(item, Gap):
-            what = "are gone" if item.gone else "are not read yet; /timeline more reads them"
+            what = "are gone" if item.gone else "are not read yet; `more` reads them"
             return f"   … {item.last - item.first + 1} entries of {self._room.name_of(item.account)} {what}"
         entry = item.entry
         self._shown[digits(entry)] = entry
@@ -176,27 +176,27 @@ class Posting:
 
     # -- whom ----------------------------------------------------------------------------------------------------------
     async def _follow(self, words: list[str]) -> list[str]:
-        await self._feed.follow(await self._account(words[0]))
+        await self._feed.follow(await self.account(words[0]))
         return [f"you follow {words[0]}"]
 
     async def _unfollow(self, words: list[str]) -> list[str]:
-        await self._feed.unfollow(await self._account(words[0]))
+        await self._feed.unfollow(await self.account(words[0]))
         return [f"you do not follow {words[0]} any more"]
 
     async def _profile(self, words: list[str]) -> list[str]:
         if words[:1] == ["set"]:
             return await self._stored(await self._feed.set_profile(words[1], " ".join(words[2:])))
-        account = await self._account(words[0]) if words else self._client.account
+        account = await self.account(words[0]) if words else self._client.account
         profile = await self._feed.profile(account) or F.Profile()
         followers = await self._feed.followers(account)
         return [f"{clean(profile.name) or 'no name'}: {clean(profile.bio) or 'says nothing'} (followed {followers}×)"]
 
     async def _hush(self, words: list[str]) -> list[str]:
-        await self._feed.mute(await self._account(words[0]), span_ms(words[1]) if len(words) > 1 else None)
+        await self._feed.mute(await self.account(words[0]), span_ms(words[1]) if len(words) > 1 else None)
         return [f"nothing of {words[0]} is shown"]
 
     async def _unhush(self, words: list[str]) -> list[str]:
-        await self._feed.unmute(await self._account(words[0]))
+        await self._feed.unmute(await self.account(words[0]))
         return [f"{words[0]} is shown again"]
 
     async def _hide(self, words: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from nacl.exceptions import CryptoError
 
 from clients import records as R
 from clients.records import Status
-from clients.shelf import Shelf, word_key
+from clients.shelf import Shelf, list_key, word_key
 from clients.vault import Batch, Vault
 from clients.words import Word
 from protocol import limits as L
@@ -48,6 +48,7 @@ class Archive(msgspec.Struct, frozen=True):
     reads: tuple[R.ReadMark, ...] = ()
     follows: tuple[R.Following, ...] = ()
     hidden: tuple[R.HiddenWord, ...] = ()
+    listed: tuple[R.Listed, ...] = ()
     words: tuple[Word, ...] = ()  # what of all this is known to own devices already
 
 
@@ -76,7 +77,8 @@ def collect(shelf: Shelf, lists: dict[bytes, bytes], words: tuple[Word, ...] = (
         tuple(R.Mute(topic, until_ms) for topic, until_ms in shelf.mutes.items()),
         tuple(R.ReadMark(topic, *position) for topic, position in shelf.reads.items()),
         tuple(R.Following(account) for account in sorted(shelf.follows)),
-        tuple(R.HiddenWord(word) for word in shelf.hidden.values()), words,
+        tuple(R.HiddenWord(word) for word in shelf.hidden.values()),
+        tuple(R.Listed(name, account) for name, account in shelf.listed.values()), words,
     )  # fmt: skip
 
 
@@ -173,6 +175,8 @@ def install(
             batch.put(R.FOLLOWS, following.account, msgspec.msgpack.encode(following))
         for hidden in archive.hidden:
             batch.put(R.HIDDEN, word_key(hidden.word), msgspec.msgpack.encode(hidden))
+        for one in archive.listed:
+            batch.put(R.LISTED, list_key(one.name, one.account), msgspec.msgpack.encode(one))
         for word in archive.words:
             batch.put(R.WORDS, word.row, msgspec.msgpack.encode(word))
         for seq, (topic, value) in enumerate(archive.events, 1):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from protocol.errors import RemoteProtocolError
 from protocol.feeds import ERASE, PUBLIC, FeedError, entry_hash, open_entry, read_header
-from protocol.ids import entry_key, feed_topic, followers_key, profile_key
+from protocol.ids import entry_key, feed_topic, followers_key, lists_key, profile_key
 from protocol.messages import Body, parse
 from protocol.messages import feed as F
 from protocol.messages.feed import Target
@@ -28,6 +28,8 @@ def about_of(account: bytes, body: Body) -> bytes:
     """What the header of an entry by ``account`` says that it is about."""
     if isinstance(body, F.Profile):
         return profile_key(account)
+    if isinstance(body, F.List):
+        return lists_key(account)
     if isinstance(body, F.Follow):
         return followers_key(body.account)
     target = target_of(body)

@@ -24,11 +24,12 @@ from clients.connection import Link
 from clients.engine import Engine
 from clients.feed.circle import Circle, Circles
 from clients.feed.entries import Entry, about_of, check_entry
+from clients.feed.lists import Lists
 from clients.feed.local import Local
 from clients.feed.media import as_file
 from clients.feed.ranked import Rank, RankedPage
 from clients.feed.reading import Reader
-from clients.feed.shown import Cursor, Gap, Item
+from clients.feed.shown import PAGE, Cursor, Gap, Item
 from clients.feed.timeline import Timeline
 from clients.files import Files
 from clients.records import Work
@@ -44,7 +45,6 @@ from protocol.messages import feed as F
 from protocol.messages.feed import File
 from protocol.requests import FeedEntry
 
-PAGE: Final = 30  # items of a page, unless more are wanted
 FATES_MAX: Final = 1000  # what became of our last entries, for whoever waits for one
 
 
@@ -67,6 +67,7 @@ class Feed:
         self.circles = Circles(engine, group)
         self.rank = Rank(engine, self.timelines, pair, find)
         self.local = Local(engine, self.rank, self.timelines, files, find)
+        self.lists = Lists(engine, self.timelines, self._publish)
         self._fates: dict[bytes, Entry | FeedError] = {}
         self._told = trio.Event()
         self._founded = False

@@ -14,6 +14,7 @@ from clients.feed.entries import SHOWN, Entry
 from protocol.messages import feed as F
 
 Cursor: TypeAlias = tuple[int, bytes, int]  # (relay's time, account, offset)
+PAGE: Final = 30  # items of a page, unless more are wanted
 KEPT_MAX: Final = 500  # entries of one feed in memory; older ones are read again when they are wanted
 
 

@@ -94,8 +94,12 @@ class Timeline:
             del self._engine.tids[tid]
         if link is not None and tids:
             link.submit(Unsub(0, tids))
+        self.forget(account)
+
+    def forget(self, account: bytes) -> None:
+        """Drop what is known of a feed."""
         self.logs.pop(account, None)
-        self._topics.pop(topic, None)
+        self._topics.pop(feed_topic(account), None)
 
     def entry(self, topic: bytes, msg: Msg) -> None:
         """See ``Public``."""
@@ -158,9 +162,9 @@ class Timeline:
         log.low = min(log.low, after)
         log.high = max(log.high, page.next)
 
-    async def catch_up(self) -> None:
-        """Ask where all feeds end, and read what is new of them: the newest part only, where much is."""
-        logs = [self.log(account) for account in self.accounts()]
+    async def catch_up(self, accounts: Iterable[bytes]) -> None:
+        """Ask where feeds end, and read what is new of them: the newest part only, where much is."""
+        logs = [self.log(account) for account in accounts]
         heads = await self.reader.heads([feed_topic(log.account) for log in logs])
         for log, head in zip(logs, heads, strict=True):
             if head.generation > log.generation and log.high:
@@ -172,10 +176,13 @@ class Timeline:
                 if log.high <= before:
                     break
 
-    def page(self, before: Cursor | None, limit: int) -> list[Item | Gap]:
-        """What is known of a page."""
+    def page(
+        self, before: Cursor | None, limit: int, whose: Sequence[bytes] | None = None
+    ) -> list[Item | Gap]:  # fmt: skip
+        """What is known of a page. ``whose`` feeds: None for our own and those we follow."""
         likes = self.likes()
-        found = merged(map(self.log, self.accounts()), self._seen, self.filter(), before, limit)
+        accounts = self.accounts() if whose is None else whose
+        found = merged(map(self.log, accounts), self._seen, self.filter(), before, limit)
         return [liked(item, likes) if isinstance(item, Item) else item for item in found]
 
     def _seen(self, account: bytes) -> int:
@@ -192,20 +199,23 @@ class Timeline:
                 (found.discard if body.undo else found.add)(key)
         return found
 
-    async def read_page(self, before: Cursor | None, limit: int) -> list[Item | Gap]:
-        """A page, the newest first; older parts of feeds are read where it needs them."""
+    async def read_page(
+        self, before: Cursor | None, limit: int, whose: Sequence[bytes] | None = None
+    ) -> list[Item | Gap]:  # fmt: skip
+        """A page, the newest first; older parts of feeds are read where it needs them. ``whose``: see ``page``."""
+        accounts = self.accounts() if whose is None else whose
         if before is None:
-            await self.catch_up()
+            await self.catch_up(accounts)
         for _ in range(ROUNDS_MAX):
-            found = self.page(before, limit)
+            found = self.page(before, limit, accounts)
             last = found[-1].cursor if len(found) >= limit else (0, b"", 0)
-            short = [log for log in map(self.log, self.accounts()) if _is_short(log, last)]
+            short = [log for log in map(self.log, accounts) if _is_short(log, last)]
             if not short:
                 break
             for log in short[:OLDER_MAX]:
                 after = max(log.low - LOADED, 0)
                 await self._read(log, after, log.low - after)
-        return self.page(before, limit)
+        return self.page(before, limit, accounts)
 
     async def fill(self, gap: Gap) -> None:
         """Read what a gap hides, the newest part of it first, at most ``FEED_READ_MAX`` entries."""

@@ -3,7 +3,7 @@ whose header says the same kind; in a circle it is sealed like any other message
 
 A later ``edit`` of an own entry replaces its text, the latest by the relay's order counts; a ``delete`` takes the
 entry's bytes away from the relay too. A later ``like`` of the same entry replaces an earlier one, and so with
-``follow``, ``rating`` and ``profile``.
+``follow``, ``list`` (of the same name), ``rating`` and ``profile``.
 """
 
 from __future__ import annotations
@@ -96,6 +96,14 @@ class Follow(Body, frozen=True):
 
     account: Key
     undo: bool = False
+
+
+@register("feed.list")
+class List(Body, frozen=True):
+    """Whose feeds belong together, for others to read; the latest of a name counts, and without accounts it is gone."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=L.FEED_LIST_CHARS_MAX)]
+    accounts: Annotated[tuple[Key, ...], Meta(max_length=L.FEED_LIST_ACCOUNTS_MAX)] = ()
 
 
 @register("feed.edit")

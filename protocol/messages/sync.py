@@ -88,6 +88,23 @@ class Hidden(Words, frozen=True, kw_only=True):
     items: Annotated[tuple[tuple[Key, Name | None], ...], _Items]
 
 
+@register("sync.lists")
+class Lists(Words, frozen=True, kw_only=True):
+    """(SHA-256 of an account and a name, the name of the list, the account on it; nil and nothing: not any more)."""
+
+    items: Annotated[
+        tuple[
+            tuple[
+                Key,
+                Annotated[str, Meta(min_length=1, max_length=L.FEED_LIST_CHARS_MAX)] | None,
+                Annotated[bytes, Meta(max_length=L.KEY_BYTES)],
+            ],
+            ...,
+        ],
+        _Items,
+    ]
+
+
 @register("sync.own")
 class Own(Words, frozen=True, kw_only=True):
     """(our account, the token that we give to contacts, tokens of open invitations)."""
@@ -98,7 +115,7 @@ class Own(Words, frozen=True, kw_only=True):
     ]
 
 
-AnyWords: TypeAlias = Contacts | Verified | Tokens | Blocks | Mutes | Reads | Follows | Hidden | Own
+AnyWords: TypeAlias = Contacts | Verified | Tokens | Blocks | Mutes | Reads | Follows | Hidden | Lists | Own
 
 
 @register("sync.ask")

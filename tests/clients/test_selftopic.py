@@ -44,6 +44,7 @@ def state(client: Client) -> dict[str, Any]:
         "tokens": {a: t.token for a, t in shelf.tokens.items() if t.token},
         "blocked": set(shelf.blocked), "mutes": dict(shelf.mutes), "reads": dict(shelf.reads),
         "follows": set(shelf.follows), "hidden": set(shelf.hidden.values()),
+        "listed": set(shelf.listed.values()),
         "own": (shelf.identity.contact_token, shelf.identity.invite_tokens),
     }  # fmt: skip
 
@@ -92,12 +93,13 @@ async def test_a_linked_device_takes_nothing_back_that_it_was_not_told(autojump_
         (alice,) = await world.people("alice")
         await alice.feed.follow(b"f" * 32, secretly=True)
         await alice.feed.hide_word("sports")
+        await alice.feed.lists.add("sea", b"a" * 32)
         await alice.block(b"b" * 32)
         before = state(alice)
         second = await link(world, alice, "second")
         await world.settle(60)
         assert second.engine.own.is_shared
-        shared = {field: before[field] for field in ("follows", "hidden", "blocked")}
+        shared = {field: before[field] for field in ("follows", "hidden", "listed", "blocked")}
         for client in (alice, second):
             assert {field: state(client)[field] for field in shared} == shared
 

@@ -8,7 +8,7 @@ from msgspec import structs
 from clients.feed.entries import about_of, check_entry
 from protocol.codec import encode_struct
 from protocol.feeds import ERASE, PUBLIC, FeedError, FeedHeader, erasing
-from protocol.ids import entry_key, followers_key, profile_key
+from protocol.ids import entry_key, followers_key, lists_key, profile_key
 from protocol.messages import compose
 from protocol.messages import feed as F
 from protocol.messages.chat import Text
@@ -31,6 +31,7 @@ def test_what_bodies_are_about() -> None:
     assert about_of(ANN.account, F.Post(text="x")) == b""
     assert about_of(ANN.account, F.Profile()) == profile_key(ANN.account)
     assert about_of(ANN.account, F.Follow(account=BOB.account)) == followers_key(BOB.account)
+    assert about_of(ANN.account, F.List(name="sea")) == lists_key(ANN.account)
     target = at(BOB, 3)
     assert about_of(ANN.account, F.Reply(to=target)) == entry_key(target.account, target.id)
 

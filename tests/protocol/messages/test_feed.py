@@ -12,7 +12,7 @@ TARGET = [b"a" * 32, b"i" * 16, 3, b""]
 
 def test_the_family() -> None:
     names = {"post", "reply", "quote", "repost", "like", "follow", "edit", "delete", "label", "profile", "note"}
-    check_family(feed, "feed", names | {"rating"})
+    check_family(feed, "feed", names | {"list", "rating"})
 
 
 @pytest.mark.parametrize(

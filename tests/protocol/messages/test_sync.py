@@ -14,7 +14,7 @@ KEY, TOKEN = b"k" * 32, b"t" * 16
 
 
 def test_the_family() -> None:
-    names = {"contacts", "verified", "tokens", "blocks", "mutes", "reads", "follows", "hidden", "own", "ask"}
+    names = {"contacts", "verified", "tokens", "blocks", "mutes", "reads", "follows", "hidden", "lists", "own", "ask"}
     check_family(sync, "sync", names)
 
 
