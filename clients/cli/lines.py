@@ -99,6 +99,7 @@ class Lines:
         self._client.presence.follow()
         self._nursery.start_soon(self._notices)
         self._nursery.start_soon(self._events, seq)
+        self._nursery.start_soon(self._personal.posts.run)
         self._nursery.start_soon(self._guarded, self._client.files.resume)
         while True:
             line = await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)

@@ -17,6 +17,7 @@ from clients.cli.money import Money
 from clients.cli.news import News
 from clients.cli.posting import HELP as POSTING_HELP
 from clients.cli.posting import Posting
+from clients.cli.postnews import PostNews
 from clients.cli.ranking import HELP as RANKING_HELP
 from clients.cli.ranking import RankVerbs
 from clients.cli.room import NotFound, Room, short
@@ -62,6 +63,7 @@ class Personal:
         self._say = say
         money, posting, gaming = Money(room), Posting(room), Gaming(room)
         self.news = News(room, money, gaming)
+        self.posts = PostNews(room, say)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,

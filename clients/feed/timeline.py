@@ -73,8 +73,10 @@ class Timeline:
     # -- live ----------------------------------------------------------------------------------------------------------
     def subscriptions(self) -> list[Subscription]:
         """See ``Public``."""
-        live = self.accounts()[: L.FEED_LIVE_MAX] if self._shelf.follows else []
-        return [self._subscription(account) for account in live]
+        return [self._subscription(account) for account in self._live()]
+
+    def _live(self) -> list[bytes]:
+        return self.accounts()[: L.FEED_LIVE_MAX] if self._shelf.follows else []
 
     def _subscription(self, account: bytes) -> Subscription:
         self.log(account)
@@ -166,6 +168,10 @@ class Timeline:
         """Ask where feeds end, and read what is new of them: the newest part only, where much is."""
         logs = [self.log(account) for account in accounts]
         heads = await self.reader.heads([feed_topic(log.account) for log in logs])
+        # Nobody can subscribe to a feed that has not begun, and other devices of ours follow people, too.
+        lacking = set(self._live()) - {self._topics.get(topic) for topic in self._engine.tids.values()}
+        late = [log.account for log, head in zip(logs, heads, strict=True) if log.account in lacking and not head.code]
+        self._engine.subscribe([self._subscription(account) for account in late])
         for log, head in zip(logs, heads, strict=True):
             if head.generation > log.generation and log.high:
                 log.begin(head.generation, 0)

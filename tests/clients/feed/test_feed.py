@@ -52,6 +52,16 @@ async def test_news_come_live(tmp_path: Path) -> None:
         assert texts(bob.feed.timelines.page(None, 9)) == ["own"]
 
 
+async def test_who_begins_to_post_later_comes_live_too(tmp_path: Path) -> None:
+    async with open_town(tmp_path) as town:
+        ann, bob = await people(town, "ann", "bob")
+        await bob.feed.follow(ann.account, secretly=True)
+        await said(ann, "first")
+        assert texts(await bob.feed.timeline()) == ["first"]
+        await said(ann, "second")
+        await until(lambda: texts(bob.feed.timelines.page(None, 9)) == ["second", "first"])
+
+
 async def test_answers_likes_and_reposts(tmp_path: Path) -> None:
     async with open_town(tmp_path) as town:
         ann, bob = await people(town, "ann", "bob")
