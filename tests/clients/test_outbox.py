@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from clients import records as R
 from clients.events import Delivered, Failed, Received, Removed, Stored
 from clients.groups import NEXT
+from clients.outbox import _without_create
 from clients.records import Status, Work
+from protocol.codec import decode_struct, encode_struct
 from protocol.errors import Code, Reason
-from protocol.frames import AnyFrame, Closed, Err, ErrDetail, Flag, Msg, Ok
+from protocol.feeds import FeedError
+from protocol.frames import AnyFrame, Bundle, Closed, Create, Err, ErrDetail, Flag, Msg, Ok, Role
+from protocol.ids import TopicKind, pair_topic
 from protocol.limits import COMMIT_SPACING_MS
 from tests.support.clients import (
     SPOKEN,
@@ -268,6 +273,94 @@ async def test_a_founding_whose_ok_came_before_the_crash(autojump_clock: MockClo
         assert texts(ben, talk.topic) == ["hello"]
 
 
+async def test_two_who_found_the_same_at_once_meet_in_it(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        anna, ben = await world.people("anna", "ben")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(anna.pair, ben.account)
+            nursery.start_soon(ben.pair, anna.account)
+        topic = pair_topic(anna.account, ben.account)
+        for who, client in (("anna", anna), ("ben", ben)):
+            await say(client.conversation(topic), f"{who} is here")
+        await world.settle(5)
+        assert agree(topic, anna, ben)
+        for client in (anna, ben):
+            assert sorted(texts(client, topic)) == ["anna is here", "ben is here"]
+            assert not client.engine.shelf.outgoing
+            assert events_of(client, Failed) == []
+
+
+async def test_who_lost_the_founding_waits_for_the_welcome(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        anna, ben = await world.people("anna", "ben")
+        world.relay.judge = refuse("anna", conflict(Reason.EXISTS, fence=1))
+        talk = await anna.pair(ben.account)
+        ids = await say(talk, "not before we are in")
+        await world.settle(5)
+        assert talk.status is Status.WAITING
+        assert talk.members[ben.account] == Role.OWNER
+        assert pubs(world, "anna", ids) == []
+        (row,) = anna.engine.shelf.outgoing.values()
+        assert (row.id, row.body) == (ids[0], None)
+
+
+async def test_a_change_that_somebody_else_has_made_is_dropped(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben, cleo), talk = await group_of(world, "anna", "ben", "cleo")
+        here = talk_of(ben, talk)
+        world.reachable = False
+        world.cut("ben")
+        await here.remove([cleo.account])
+        await talk.remove([cleo.account])
+        await world.settle(5)
+        world.reachable = True
+        await world.settle(30)
+        assert agree(talk.topic, anna, ben)
+        assert set(talk.members) == {anna.account, ben.account}
+        assert not ben.engine.shelf.outgoing
+        assert ben.engine.shelf.groups.get(talk.topic, NEXT) is None
+        assert events_of(ben, Failed) == []
+
+
+# -- our own feed ------------------------------------------------------------------------------------------------------
+async def test_an_entry_of_our_feed_is_done_with_its_ok(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna,) = await world.people("anna")
+        message_id = await anna.feed.post("the tide is at four")
+        await world.settle()
+        entry = await anna.feed.stored(message_id)
+        assert (entry.offset, entry.text) == (1, "the tide is at four")
+        assert not anna.engine.shelf.outgoing
+        await world.crash("anna")
+        anna = await world.start("anna")  # does not know that its feed has begun
+        again = await anna.feed.post("and at ten")
+        await world.settle()
+        assert (await anna.feed.stored(again)).offset == 2
+        first, second = pubs(world, "anna", [again])
+        assert first.bundle is not None
+        assert second.bundle is None
+        assert first.body == second.body
+
+
+async def test_an_entry_that_is_refused_for_good(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna,) = await world.people("anna")
+        world.relay.judge = refuse("anna", FORBIDDEN)
+        message_id = await anna.feed.post("too much")
+        await world.settle()
+        with pytest.raises(FeedError, match=r"refused it \(403\): no"):
+            await anna.feed.stored(message_id)
+        assert not anna.engine.shelf.outgoing
+        assert events_of(anna, Failed) == []
+
+
+def test_files_of_an_entry_go_with_it_into_a_feed_that_has_begun() -> None:
+    whole = encode_struct(Bundle(Create(TopicKind.FEED), blobs=(b"h" * 32,)))
+    assert decode_struct(_without_create(whole) or b"", Bundle) == Bundle(blobs=(b"h" * 32,))
+    assert _without_create(encode_struct(Bundle(Create(TopicKind.FEED)))) is None
+    assert _without_create(None) is None
+
+
 # -- when we are out ---------------------------------------------------------------------------------------------------
 async def test_what_was_stored_before_we_were_put_out_did_not_fail(autojump_clock: MockClock) -> None:
     async with open_world() as world:
@@ -376,6 +469,21 @@ async def test_an_own_commit_behind_a_gap_locks(autojump_clock: MockClock) -> No
         anna.engine.outbox._stored(lane, row, record.cursor)
         assert record.status is Status.LOCKED
         assert lane.rows == []
+
+
+async def test_what_a_restored_relay_has_lost_is_said_again(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        (anna, ben), talk = await group_of(world, "anna", "ben")
+        world.relay.tamper = loses("anna", Msg)
+        ids = await say(talk, "kept", "lost")
+        await world.settle()
+        kept, lost = (row.stored_offset or 0 for row in anna.engine.shelf.outgoing.values())
+        assert 0 < kept < lost
+        world.relay.tamper = honest
+        anna.engine.outbox.restored(talk.topic, kept)
+        await world.settle()
+        assert [pub.id for pub in pubs(world, "anna", ids)] == [*ids, ids[1]]
+        assert texts(ben, talk.topic) == ["kept", "lost"]  # the relay had it after all
 
 
 async def test_only_our_own_bytes_are_an_echo(autojump_clock: MockClock) -> None:

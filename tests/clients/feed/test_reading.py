@@ -10,8 +10,9 @@ from msgspec import structs
 
 from clients.connection import LinkDown, Refusal
 from clients.feed.reading import Reader
+from protocol import limits as L
 from protocol.errors import Code, RemoteProtocolError
-from protocol.frames import Err
+from protocol.frames import Err, SubResult
 from protocol.ids import about_topic, feed_topic
 from protocol.messages import feed as F
 from protocol.requests import FeedEntry, FeedPage
@@ -62,6 +63,14 @@ async def test_questions_wait_for_the_relay(autojump_clock: object) -> None:
     page = FeedPage(1, 0, 0)
     found = await reader(LinkDown("gone"), refusal(Code.RATE, 500), page).page(b"t" * 32)
     assert found == page
+
+
+async def test_heads_are_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(L, "HEADS_TOPICS_MAX", 2)
+    heads = [SubResult(0, 1, number) for number in range(5)]
+    found = await reader(heads[:2], heads[2:4], heads[4:]).heads([bytes([number]) * 32 for number in range(5)])
+    assert found == heads
+    assert await reader().heads([]) == []
 
 
 async def test_a_feed_that_nobody_has_begun_is_empty() -> None:
