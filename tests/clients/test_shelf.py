@@ -9,7 +9,7 @@ import trio
 
 from clients import records as R
 from clients.account import create_identity
-from clients.shelf import Shelf, topic_name
+from clients.shelf import Shelf, list_key, topic_name, word_key
 from clients.vault import Vault
 from protocol.identity import DeviceList, open_signed
 from protocol.ids import TopicKind, inbox_topic, pair_topic
@@ -151,3 +151,23 @@ async def test_what_own_devices_share_comes_back_and_is_noticed(vault: MemoryVau
     await again.journal.commit()
     assert not shelf_of(vault).blocked
     assert shelf_of(vault).uploads() == [upload]
+
+
+async def test_what_one_reads_and_does_not_want_to_see_comes_back(vault: MemoryVault) -> None:
+    shelf, touched = shelf_of(vault), list[int]()
+    shelf.touched = lambda: touched.append(1)
+    shelf.save_follow(PEER, follows=True)
+    shelf.save_hidden(word_key("sports"), "sports")
+    for name in ("sea", "sky"):
+        shelf.save_listed(list_key(name, PEER), name, PEER)
+    await shelf.journal.commit()
+    again = shelf_of(vault)
+    assert (again.follows, set(again.hidden.values())) == ({PEER}, {"sports"})
+    assert again.listed == {list_key(name, PEER): (name, PEER) for name in ("sea", "sky")}
+    again.save_follow(PEER, follows=False)
+    again.save_hidden(word_key("sports"), None)
+    again.save_listed(list_key("sea", PEER), None, b"")
+    await again.journal.commit()
+    last = shelf_of(vault)
+    assert (last.follows, last.hidden, last.listed) == (set(), {}, {list_key("sky", PEER): ("sky", PEER)})
+    assert len(touched) == 4
