@@ -129,7 +129,7 @@ async def flood(url: str, number: int, until: float, told: Floods) -> None:
     is_known = False
     while trio.current_time() < until:
         try:
-            async with open_wire(url) as wire:
+            async with open_wire(url, disconnect_timeout_s=1) as wire:
                 if is_known:
                     await wire.login(person)
                 else:
