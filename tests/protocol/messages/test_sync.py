@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from protocol.limits import SYNC_ITEMS_MAX, SYNC_NAME_CHARS_MAX
+from protocol.limits import FEED_LIST_CHARS_MAX, SYNC_ITEMS_MAX, SYNC_NAME_CHARS_MAX
 from protocol.messages import compose, sync
 from tests.protocol.messages.family import check_family, refuses
 
@@ -20,7 +20,9 @@ def test_the_family() -> None:
 
 def test_the_longest_message_fits() -> None:
     items = ((KEY, "\U0001f422" * SYNC_NAME_CHARS_MAX),) * SYNC_ITEMS_MAX
-    compose(sync.Contacts(items=items, said=((2**53 - 1, 2**53 - 1),) * SYNC_ITEMS_MAX))
+    said = ((2**53 - 1, 2**53 - 1),) * SYNC_ITEMS_MAX
+    compose(sync.Contacts(items=items, said=said))
+    compose(sync.Lists(items=((KEY, "\U0001f422" * FEED_LIST_CHARS_MAX, KEY),) * SYNC_ITEMS_MAX, said=said))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,9 @@ def test_the_longest_message_fits() -> None:
         ("sync.mutes", {"items": [[KEY, -1]]}),
         ("sync.reads", {"items": [[KEY, 1]]}),
         ("sync.reads", {"items": [[KEY, 1, 1]], "said": [[1]]}),
+        ("sync.lists", {"items": [[KEY, "", KEY]]}),
+        ("sync.lists", {"items": [[KEY, "n" * (FEED_LIST_CHARS_MAX + 1), KEY]]}),
+        ("sync.lists", {"items": [[KEY, "sea", KEY + b"k"]]}),
         ("sync.own", {"items": [[KEY, TOKEN, []], [KEY, TOKEN, []]]}),
     ],
 )
