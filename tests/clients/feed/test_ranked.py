@@ -11,7 +11,7 @@ from msgspec import structs
 
 from clients.client import Client
 from clients.events import Received
-from clients.feed import ranked
+from clients.feed import asking, ranked
 from clients.feed.ranked import RankError
 from extensions.ranking import worker
 from protocol.ids import tagged_hash
@@ -113,9 +113,9 @@ async def test_a_ranker_that_refuses_or_is_silent(tmp_path: Path, monkeypatch: p
         assert home is not None
         for content in (b"rank.", compose(K.Because(text="x"))):
             event = Received(topic=b"t", offset=1, id=b"i", account=home.account, device=b"d", ts=1, content=content)
-            rank._heard(event)
+            rank.asking._heard(event)
         await town.running.crash()
-        monkeypatch.setattr(ranked, "ANSWER_S", 0.01)
+        monkeypatch.setattr(asking, "ANSWER_S", 0.01)
         with pytest.raises(RankError, match="does not answer"):
             await rank.export()
 
