@@ -36,15 +36,17 @@ def feed(
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """Do one thing with the feed of a vault, and print what came of it."""
+    from clients.cli.circles import HELP as CIRCLES_HELP
+    from clients.cli.circles import VERBS as CIRCLES_VERBS
     from clients.cli.once import show
     from clients.cli.posting import HELP, VERBS
     from clients.cli.ranking import HELP as RANKING_HELP
     from clients.cli.ranking import VERBS as RANKING_VERBS
 
     if verb == "help":
-        print(f"{HELP}\n{RANKING_HELP}".replace("[bold]/", "").replace("[/]", ""))
+        print(f"{HELP}\n{RANKING_HELP}\n{CIRCLES_HELP}".replace("[bold]/", "").replace("[/]", ""))
         return 0
-    known = (*VERBS, *RANKING_VERBS)
+    known = (*VERBS, *RANKING_VERBS, *CIRCLES_VERBS)
     if verb not in known:
         print(f"chappe feed: `{verb}` is none of {', '.join(known)}", file=sys.stderr)
         return EXIT_REFUSED
@@ -53,6 +55,7 @@ def feed(
 
 
 async def _run(url: str, vault: Vault, verb: str, words: list[str]) -> list[str]:
+    from clients.cli.circles import CircleVerbs
     from clients.cli.once import Verbs, act
     from clients.cli.posting import Posting
     from clients.cli.ranking import RankVerbs
@@ -60,6 +63,7 @@ async def _run(url: str, vault: Vault, verb: str, words: list[str]) -> list[str]
 
     def verbs_of(room: Room) -> Verbs:
         posting = Posting(room)
-        return posting.verbs | RankVerbs(room, posting).verbs
+        ranking = RankVerbs(room, posting)
+        return posting.verbs | ranking.verbs | CircleVerbs(room, posting, ranking).verbs
 
     return await act(url, vault, verbs_of, verb, words, offline=(verb, words[:1]) == ("ranked", ["local"]))
