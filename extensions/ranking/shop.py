@@ -1,7 +1,8 @@
 """A ranker with its log: events are numbered, applied, and written in one transaction with what they came from.
 
-The log is the truth: whoever opens the worker's database reads it from the start, and has the same ranker. Memory runs
-ahead of the disk by what is being written; nothing that was computed from it leaves before the write is durable, and a
+The log is the truth: whoever opens the worker's database reads the last snapshot and the log behind it, and has the
+same ranker. Of what the snapshot covers the newest events stay, for a version that cannot read it. Memory runs ahead of
+the disk by what is being written; nothing that was computed from it leaves before the write is durable, and a
 write that fails makes the process read the log anew.
 """
 
@@ -34,6 +35,9 @@ _ERASE: Final = (
 _READ: Final = 10_000  # events of one read of the log
 PLACES_MAX: Final = 200_000  # entries whose place is kept: beyond it those go that the ranker has forgotten itself
 SNAPSHOT_EVERY: Final = 20_000  # events: a restart learns at most so many again, some seconds' worth
+LOG_EVENTS_MAX: Final = 1_000_000  # that stay though a snapshot covers them: three minutes' learning, a few hundred MB
+LOG_SLICE: Final = 4 * SNAPSHOT_EVERY  # older ones that go with one snapshot: a log that was too long shrinks in steps
+_TRIM: Final = "DELETE FROM rank_log WHERE n IN (SELECT n FROM rank_log WHERE n <= ? ORDER BY n LIMIT ?)"
 
 
 class Shop:
@@ -115,16 +119,18 @@ class Shop:
         """A snapshot, if it is worth one: what a restart begins with. Only when everything applied was noted.
 
         With it goes out of the log whatever is left there of readers who wanted to be forgotten: the snapshot is of
-        after that, so a restart needs none of it.
+        after that, so a restart needs none of it. What is older than LOG_EVENTS_MAX goes, too.
         """
         if self.number - self.saved < SNAPSHOT_EVERY and not self.erasing:
             return []
         self.saved, self.erasing = self.number, False
         row = (self.number, self.ranker.snapshot())
+        old = (self.number - LOG_EVENTS_MAX, LOG_SLICE)
         return [
             lambda db: db.execute("INSERT OR REPLACE INTO rank_snapshot VALUES (1, ?, ?)", row),
             lambda db: db.execute(_ERASE),
             lambda db: db.execute("DELETE FROM rank_erase"),
+            lambda db: db.execute(_TRIM, old),
         ]
 
     def placed(self, found: dict[bytes, tuple[bytes, int]], gone: Iterable[bytes]) -> list[Write]:
