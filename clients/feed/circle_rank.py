@@ -12,7 +12,7 @@ it, so the members do not see who reads what. A page says which posts; what they
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from clients.feed.asking import RankError
@@ -63,9 +63,7 @@ class CircleRank(Rank):
         self._need_admitted(self.home.account)
         return self.home
 
-    async def _shown(
-        self, page: Page, offsets: Sequence[int], noted: Sequence[tuple[bytes, int] | None]
-    ) -> list[Ranked]:  # fmt: skip
+    async def _shown(self, page: Page, answer: K.Page | K.Brief) -> list[Ranked]:
         self._need_mine(page)
         entries = {entry.key: entry for entry in await self._of.entries()}
         logs, hide = self._of.logs(entries.values()), self._timelines.filter()

@@ -23,13 +23,14 @@ import trio
 from clients.engine import Engine
 from clients.feed.asking import Asking, RankError
 from clients.feed.entries import Entry
-from clients.feed.shown import Item
+from clients.feed.shown import Item, Log
 from clients.feed.timeline import Timeline
 from clients.records import META
 from protocol import limits as L
 from protocol.errors import RemoteProtocolError
 from protocol.ids import feed_topic
 from protocol.messages import Body
+from protocol.messages import feed as F
 from protocol.messages import rank as K
 from protocol.messages.rank import SignalItem, SignalKind
 from protocol.scoring.page import Agreement, Page, PageItem, check_briefing, check_page, open_briefing, open_page
@@ -197,7 +198,7 @@ class Rank:
             raise RankError(f"the briefing cannot be believed: {error}") from None
         items = tuple(one.item for one in brief.items)
         page = Page(b"", 0, brief.made_ms, brief.weights, brief.slider, items, None, brief.reader)
-        shown = await self._shown(page, answer.offsets, answer.notes)
+        shown = await self._shown(page, answer)
         told = {one.item.post: one for one in brief.items}
         agreed = [
             replace(
@@ -224,26 +225,27 @@ class Rank:
             check_page(page, DEFAULT, above)
         except (ScoringError, RemoteProtocolError) as error:
             raise RankError(f"the page cannot be believed: {error}") from None
-        shown = await self._shown(page, answer.offsets, answer.notes)
+        shown = await self._shown(page, answer)
         return RankedPage(tuple(shown), page, len(page.items) - len(shown), above)
 
-    async def _shown(
-        self, page: Page, offsets: Sequence[int], noted: Sequence[tuple[bytes, int] | None]
-    ) -> list[Ranked]:  # fmt: skip
+    async def _shown(self, page: Page, answer: K.Page | K.Brief) -> list[Ranked]:
         """The posts of a page that are there, and to be shown. Raises ``RankError``."""
         self._need_mine(page)
-        if len(offsets) != len(page.items):
+        if len(answer.offsets) != len(page.items) or len(answer.edits) not in (0, len(page.items)):
             raise RankError("the page does not say where its posts are")
-        places = [(item.author, offset) for item, offset in zip(page.items, offsets, strict=True)]
-        entries = await self._entries(places)
-        notes = await self._entries([place for place in noted if place is not None])
-        by_key = {entry.key: entry for entry in notes if entry is not None}
+        places = [(item.author, offset) for item, offset in zip(page.items, answer.offsets, strict=True)]
+        noted = [place for place in answer.notes if place is not None]
+        changed = [(item.author, edit) for item, edit in zip(page.items, answer.edits, strict=False) if edit]
+        found = await self._entries([*places, *noted, *changed])
+        entries, beside = found[: len(places)], [entry for entry in found[len(places) :] if entry is not None]
+        by_key = {entry.key: entry for entry in beside}
+        edits = {entry.about_key: entry for entry in beside if isinstance(entry.body, F.Edit)}
         shown: list[Ranked] = []
         hide = self._timelines.filter()
         for number, (placed, entry) in enumerate(zip(page.items, entries, strict=True), page.first + 1):
             if entry is None or entry.key != placed.post:
                 continue
-            item = self._timelines.log(entry.account).item(entry)
+            item = _newest(self._timelines.log(entry.account), entry, edits.get(entry.key))
             if item is not None and not hide.hides(item):
                 shown.append(Ranked(item, placed, page.ranking, number, by_key.get(placed.note)))
         return shown
@@ -308,3 +310,11 @@ class Rank:
         self._need_home()
         self.note(post, SignalKind.HIDE)
         await self.flush()
+
+
+def _newest(log: Log, entry: Entry, edit: Entry | None) -> Item | None:
+    """A post as it stands now; ``edit``: the version that the ranker names, which this device may not know yet."""
+    item, known = log.item(entry), [version.offset for version in log.edits.get(entry.id, ())]
+    if item is None or edit is None or edit.offset <= max(known, default=entry.offset):
+        return item
+    return replace(item, text=edit.text, media=edit.media, edits=len(known) + 1)

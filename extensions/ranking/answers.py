@@ -36,6 +36,8 @@ class Books(Protocol):
     def readers(self) -> Collection[bytes]: ...
     @property
     def places(self) -> Mapping[bytes, tuple[bytes, int]]: ...
+    @property
+    def edits(self) -> Mapping[bytes, int]: ...
     def apply(self, events: Iterable[E.AnyEvent]) -> list[Write]: ...
     def note(self, events: Iterable[E.AnyEvent]) -> list[Write]: ...
     def forget(self, account: bytes, at_ms: int) -> list[Write]: ...
@@ -104,13 +106,14 @@ class Answers:
         if cursor is None:  # a new ranking is an event, which the ranker has applied itself
             whole = msgspec.structs.replace(page, items=ranker.above(reader, (page.ranking, INT_MAX)))
             writes = books.note([served(whole)])
-        offsets, notes = _places(books, page.items)
-        return Outcome([K.Page(signed=sign_page(page, self._key), offsets=offsets, notes=notes)], writes)
+        offsets, notes, edits = _places(books, page.items)
+        return Outcome([K.Page(signed=sign_page(page, self._key), offsets=offsets, notes=notes, edits=edits)], writes)
 
     def _brief(self, books: Books, reader: bytes, body: K.Request) -> Outcome:
         briefing = books.ranker.briefing(reader, self._clock_ms(), _settings(body))
-        offsets, notes = _places(books, [one.item for one in briefing.items])
-        return Outcome([K.Brief(signed=sign_briefing(briefing, self._key), offsets=offsets, notes=notes)])
+        offsets, notes, edits = _places(books, [one.item for one in briefing.items])
+        signed = sign_briefing(briefing, self._key)
+        return Outcome([K.Brief(signed=signed, offsets=offsets, notes=notes, edits=edits)])
 
 
 def _consent(books: Books, reader: bytes, at_ms: int, body: K.Consent) -> Outcome:
@@ -122,9 +125,13 @@ def _consent(books: Books, reader: bytes, at_ms: int, body: K.Consent) -> Outcom
     return Outcome([K.Because(text="this ranker learns from what you do with its pages")], writes)
 
 
-def _places(books: Books, items: Sequence[PageItem]) -> tuple[tuple[int, ...], tuple[tuple[bytes, int] | None, ...]]:
-    places = books.places
-    return tuple(places.get(item.post, (b"", 0))[1] for item in items), tuple(places.get(i.note) for i in items)
+def _places(
+    books: Books, items: Sequence[PageItem]
+) -> tuple[tuple[int, ...], tuple[tuple[bytes, int] | None, ...], tuple[int, ...]]:
+    """Where posts, their notes and their newest versions lie."""
+    places, edits = books.places, tuple(books.edits.get(item.post, 0) for item in items)
+    offsets = tuple(places.get(item.post, (b"", 0))[1] for item in items)
+    return offsets, tuple(places.get(item.note) for item in items), edits if any(edits) else ()
 
 
 def _export(books: Books, reader: bytes) -> Body:

@@ -108,6 +108,7 @@ class Circle:
     """A circle's ranker; for ``answers`` it is what ``shop.Shop`` is for what is public."""
 
     places: Mapping[bytes, tuple[bytes, int]] = {}  # members know where its posts lie
+    edits: Mapping[bytes, int] = {}  # and where their newest versions do
 
     def __init__(
         self, number: int, query: Query, is_out: Callable[[bytes], bool] = lambda account: False,

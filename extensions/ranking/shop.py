@@ -23,7 +23,7 @@ CREATE INDEX IF NOT EXISTS rank_log_reader ON rank_log (reader) WHERE reader IS 
 CREATE TABLE IF NOT EXISTS rank_erase (account BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rank_snapshot (n INTEGER PRIMARY KEY CHECK (n = 1), number INTEGER NOT NULL, data BLOB);
 CREATE TABLE IF NOT EXISTS rank_places (
-    entry BLOB PRIMARY KEY, account BLOB NOT NULL, place INTEGER NOT NULL
+    entry BLOB PRIMARY KEY, account BLOB NOT NULL, place INTEGER NOT NULL, edit INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rank_shards (shard INTEGER PRIMARY KEY, generation INTEGER NOT NULL, place INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS rank_readers (account BLOB PRIMARY KEY) WITHOUT ROWID
@@ -74,7 +74,9 @@ class Shop:
                 self.number = number
             if not rows:
                 break
-        self.places = {key: (account, place) for key, account, place in self._query("SELECT * FROM rank_places")}
+        rows = self._query("SELECT entry, account, place, edit FROM rank_places")
+        self.places = {key: (account, place) for key, account, place, _ in rows}
+        self.edits = {key: edit for key, _, _, edit in rows if edit}  # where the newest versions lie
         self.shards = {shard: (g, place) for shard, g, place in self._query("SELECT * FROM rank_shards")}
         self.readers = {account for (account,) in self._query("SELECT account FROM rank_readers")}
 
@@ -143,11 +145,21 @@ class Shop:
             lost += [key for key in self.places if key not in known]
         for key in lost:
             self.places.pop(key, None)
-        rows = [(key, account, place) for key, (account, place) in found.items()]
+            self.edits.pop(key, None)
+        rows = [(key, account, place, self.edits.get(key, 0)) for key, (account, place) in found.items()]
         return [
-            lambda db: db.executemany("INSERT OR REPLACE INTO rank_places VALUES (?, ?, ?)", rows),
+            lambda db: db.executemany("INSERT OR REPLACE INTO rank_places VALUES (?, ?, ?, ?)", rows),
             lambda db: db.executemany("DELETE FROM rank_places WHERE entry = ?", [(key,) for key in lost]),
         ]
+
+    def edited(self, found: Iterable[tuple[bytes, int]]) -> list[Write]:
+        """Note where new versions of posts lie (key, offset in the author's feed); the highest counts."""
+        rows = []
+        for key, place in found:
+            if key in self.places and place > self.edits.get(key, 0):
+                self.edits[key] = place
+                rows.append((place, key))
+        return [lambda db: db.executemany("UPDATE rank_places SET edit = ? WHERE entry = ?", rows)] if rows else []
 
     def passed(self, shard: int, generation: int, place: int) -> list[Write]:
         """Note how far a shard log was read."""

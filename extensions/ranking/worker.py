@@ -287,7 +287,8 @@ def learned(shop: Shop, entries: Sequence[Entry]) -> list[Write]:
     posts = {event.id for event in events if isinstance(event, E.Post | E.Note)}
     places = {entry.key: (entry.account, entry.offset) for entry in entries if entry.key in posts}
     gone = [event.post for event in events if isinstance(event, E.Deleted)]
-    return shop.apply(events) + shop.placed(places, gone)
+    changed = [(e.about_key, e.offset) for e in entries if isinstance(e.body, F.Edit) and not e.doubt]
+    return shop.apply(events) + shop.placed(places, gone) + shop.edited(changed)
 
 
 def _linked(process: Process) -> Callable[[], Awaitable[Link]]:

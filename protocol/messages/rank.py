@@ -102,20 +102,23 @@ class Request(Body, frozen=True):
 class Page(Body, frozen=True):
     """A signed page (``protocol.scoring.page``), and where its posts and their notes lie in their authors' feeds.
 
-    Of a circle it says no places: members find its posts, by their keys, among what was said to them."""
+    ``edits``: where the newest version of each post lies; 0, or none at all: it was not changed. Of a circle it says no
+    places: members find its posts, by their keys, among what was said to them."""
 
     signed: Annotated[bytes, Meta(max_length=L.RANK_PAGE_BYTES_MAX)]
     offsets: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)]
     notes: Annotated[tuple[tuple[Key, UInt] | None, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)] = ()
+    edits: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)] = ()
 
 
 @register("rank.brief")
 class Brief(Body, frozen=True):
-    """A signed briefing, and where its posts and their notes lie."""
+    """A signed briefing, and where its posts, their notes and their newest versions lie."""
 
     signed: Annotated[bytes, Meta(max_length=L.RANK_PAGE_BYTES_MAX)]
     offsets: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)]
     notes: Annotated[tuple[tuple[Key, UInt] | None, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)] = ()
+    edits: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)] = ()
 
 
 @register("rank.whynot")

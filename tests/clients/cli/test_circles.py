@@ -9,7 +9,7 @@ import pytest
 from clients.cli.circles import CircleVerbs
 from clients.cli.posting import Posting
 from clients.cli.ranking import RankVerbs
-from clients.cli.room import NotFound, Room
+from clients.cli.room import NotFound, Room, short
 from clients.client import Client
 from extensions.ranking import worker
 from extensions.ranking.events import Signal
@@ -47,6 +47,8 @@ async def test_what_people_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert await ann.types("circle read first") == ["nothing yet"]
         assert (await patiently(lambda: ann.types("circle admit first")))[0].startswith("the ranker becomes a member")
         await until(lambda: club.number(club.circle) and club.ranker in club.of(club.bob, club.circle).members)
+        room = Room(club.bob)  # whoever has not chosen it sees that it is a worker
+        await until(lambda: room.name_of(club.ranker) == f"worker {short(club.ranker)}", "its device list")
         assert await ann.types("circle post first the #sea is calm") == ["said in first"]
         (line,) = await bob.reads("first", 1)
         assert "the #sea is calm" in line

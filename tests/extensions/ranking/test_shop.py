@@ -41,6 +41,8 @@ def test_what_is_written_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shop.apply([]) == []
     database.write(shop.placed({POST: (ANN, 7), ANN: (ANN, 8)}, []))
     database.write(shop.placed({}, [ANN, BOB]))
+    database.write(shop.edited([(POST, 9), (POST, 8), (BOB, 9)]))  # of what is not known there is no version
+    assert shop.edited([(POST, 9)]) == []
     database.write(shop.passed(3, 1, 40))
     database.write(shop.passed(3, 1, 41))
     database.write(shop.consented(BOB, undo=False))
@@ -48,6 +50,11 @@ def test_what_is_written_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     database.write(shop.consented(ANN, undo=True))
     again = Shop(database.query)
     assert (again.number, again.places, again.shards, again.readers) == (3, {POST: (ANN, 7)}, {3: (1, 41)}, {BOB})
+    assert again.edits == shop.edits == {POST: 9}
+    database.write(again.placed({POST: (ANN, 7)}, []))
+    assert Shop(database.query).edits == {POST: 9}
+    database.write(again.placed({}, [POST]))
+    assert again.edits == Shop(database.query).edits == {}
     assert again.ranker.statistics() == shop.ranker.statistics()
     assert again.ranker.export(BOB) == shop.ranker.export(BOB)
 
