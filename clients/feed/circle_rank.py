@@ -53,6 +53,14 @@ class CircleRank(Rank):
         self._save(Home(account, topic))
         return said.text
 
+    async def opt_out(self) -> str:
+        """Nothing more is learned of us, and what was is forgotten."""
+        if self.home is None or self.home.account in self._of.members:
+            return await super().opt_out()
+        self._save(None)
+        await self._shelf.journal.flushed()
+        return "the ranker was put out of this circle, and has forgotten it"
+
     def _need_admitted(self, account: bytes) -> None:
         if account not in self._of.members:
             raise RankError("this circle has no such ranker among its members; admit it first", RefusedCode.NO_CIRCLE)

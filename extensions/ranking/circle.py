@@ -138,7 +138,7 @@ class Circle:
         noted = list(events)
         if not noted:
             return []
-        rows = [(E.to_bytes(event), _reader_of(event)) for event in noted]
+        rows = [(E.to_bytes(event), reader_of(event)) for event in noted]
         self._news = True
         self._judged = self._judged or any(isinstance(event, E.Note | E.NoteRating) for event in noted)
         self._rows += len(rows)
@@ -196,7 +196,7 @@ class Circle:
         return guarded
 
 
-def _reader_of(event: E.AnyEvent) -> bytes | None:
+def reader_of(event: E.AnyEvent) -> bytes | None:
     """Whose doing an event is, to be forgotten with them; what is said in the circle stays, as it does with members."""
     if isinstance(event, E.Signal | E.Follow | E.Served):
         return event.reader

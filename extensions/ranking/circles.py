@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import trio
 
-from clients.events import AnyEvent, Changed, Joined, Removed
+from clients.events import AnyEvent, Changed, Joined, Removed, Restarted, Voided
 from clients.feed.entries import Entry
 from clients.records import Conversation, Status
 from clients.shelf import Shelf
@@ -32,6 +32,7 @@ from protocol.ids import TopicKind
 from protocol.messages import Body
 from protocol.messages import feed as F
 
+_ROSTER: Final = (Joined, Changed, Voided, Restarted)  # after these others may be members than before
 LEARNS: Final = (F.Post, F.Reply, F.Quote, F.Repost, F.Like, F.Edit, F.Delete, F.Note, F.Rating)
 
 
@@ -56,6 +57,8 @@ class Circles:
             return []
         if isinstance(event, Removed):
             return self._drop(shelf, talk)
+        if not isinstance(event, _ROSTER):
+            return []
         writes = []
         if isinstance(event, Joined):
             writes.append(rows.made(topic, event.by))
@@ -146,13 +149,15 @@ class Circles:
         return len(self._loaded)
 
     # -- messages ------------------------------------------------------------------------------------------------------
-    async def hear(self, item: Item, body: Body) -> list[Write]:
-        """Learn from what was said in a group; what to write."""
+    async def hear(self, shelf: Shelf, item: Item, body: Body) -> list[Write]:
+        """Learn from what was said in a group; what to write. Of who is out by now, what was said counts, no likes."""
         circle = await self.open(item.topic)
         if circle is None:
             self.doubtful.add(item.topic)
             return []
-        return circle.apply(list(said(item, body)))
+        talk = shelf.conversations.get(item.topic)
+        here = talk is not None and item.account in talk.roster
+        return circle.apply([event for event in said(item, body) if here or rows.reader_of(event) is None])
 
     async def asked(self, shelf: Shelf, topic: bytes, account: bytes) -> Circle | None:
         """The circle that an account asks of; None: one of us is no member of it now, or there is none."""

@@ -135,7 +135,7 @@ class Ranking:
         body, shelf = job.body, engine.shelf
         is_ours = job.topic == pair_topic(shelf.account, job.account)
         if isinstance(body, LEARNS):
-            return Outcome(writes=[] if is_ours else await circles.hear(job.item, body))
+            return Outcome(writes=[] if is_ours else await circles.hear(shelf, job.item, body))
         if not is_ours:
             return Outcome([] if isinstance(body, K.Signals) else [refused(_NOT_HERE, RefusedCode.NOT_HERE)])
         if isinstance(body, K.Ship):

@@ -113,3 +113,6 @@ async def test_only_while_the_ranker_is_a_member(tmp_path: Path) -> None:
             with pytest.raises(RankError, match="admit it first") as error:
                 await refused
             assert error.value.code == RefusedCode.NO_CIRCLE
+        assert "put out" in await theirs.ranked.opt_out()
+        with pytest.raises(RankError, match="you have not opted in"):
+            await theirs.ranked.opt_out()

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import trio
 
-from clients.events import Changed, KeyChanged
+from clients.events import Changed, KeyChanged, Unreadable
 from clients.feed.asking import RankError
 from clients.vault import VaultError
 from extensions.ranking import bounds as B
@@ -22,7 +22,7 @@ from extensions.ranking import worker
 from extensions.ranking.circles import Circles, said, tags_in
 from extensions.ranking.ranker import Settings
 from extensions.rows import Item
-from extensions.store import WorkerVault, Write
+from extensions.store import WorkerBatch, WorkerVault, Write
 from protocol.ids import entry_key
 from protocol.messages import compose
 from protocol.messages import feed as F
@@ -116,7 +116,12 @@ async def test_who_may_ask(tmp_path: Path) -> None:
                 K.Request(count=5, bridging=500, ranking=whole.page.ranking, place=1, circle=elsewhere.circle), K.Page
             )
         assert error.value.code == RefusedCode.GONE
-        assert [item.item.text for item in (await elsewhere.page(explore=False)).items] == ["four"]
+        (four,) = (await elsewhere.page(explore=False)).items
+        assert four.item.text == "four"
+        elsewhere.note(replace(four, ranking=whole.page.ranking), SignalKind.VIEW)  # nor is that a context here
+        await elsewhere.page()
+        refused = club.replayed(club.other).statistics().refused
+        assert sum(refused.values()) == 1, refused
 
         await club.of(club.bob, club.circle)._say(K.Export())  # asked where all members listen
         await until(lambda: _answered(club, club.circle.topic, RefusedCode.NOT_HERE), "the refusal")
@@ -226,7 +231,7 @@ async def test_a_crash_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         club.town = await start(club.town.stage)
         await club.gone(club.circle)
         assert not [post for post in posts if post.key in club.files()]
-        assert club.bob.account not in club.files()
+        assert not [account for account in (club.ann.account, club.bob.account) if account in club.files()]
 
 
 async def start_until_ended(club: Club) -> bool:
@@ -326,13 +331,28 @@ async def test_tables_that_go_while_they_are_read() -> None:
         await circles.open(TOPIC)
 
 
+async def test_likes_of_who_is_out_by_now(tmp_path: Path) -> None:
+    async with open_club(tmp_path) as club:
+        await club.admit(club.circle, club.bob)
+        (post,) = await club.says(club.circle, "one")
+        shelf = club.town.running.process.engine.shelf
+        reply, like = F.Reply(to=post.target, text="late"), F.Like(of=post.target)
+        for account, wanted in ((club.bob.account, [E.Post, E.Signal, E.Signal]), (club.cem.account, [E.Post])):
+            before = len(club.log(club.circle))
+            for number, body in enumerate((reply, like), 1):
+                late = msgspec.structs.replace(item(body, account, number), topic=club.circle.topic)
+                club.vault.commit([WorkerBatch(writes=await club.circles.hear(shelf, late, body))])
+            assert [type(event) for event in club.log(club.circle)[before:]] == wanted
+
+
 async def test_news_of_no_group(tmp_path: Path) -> None:
     async with open_club(tmp_path) as club:
         shelf = club.town.running.process.engine.shelf
         await patiently(club.bob.feed.rank.opt_in)
         home = club.bob.feed.rank.home
         assert home is not None
-        for event in (KeyChanged(topic=ANN, text="x"), Changed(topic=home.topic, by=ANN)):
+        seen = Unreadable(topic=club.circle.topic, offset=1, account=ANN, reason="x")  # nobody came or went
+        for event in (KeyChanged(topic=ANN, text="x"), Changed(topic=home.topic, by=ANN), seen):
             assert club.circles.witness(shelf, event) == []
         await club.ann.conversation(club.circle.topic).send("chat is no post")
         club.bob.feed.rank.asking.say(F.Post(text="to the ranker alone"), home.topic)
