@@ -45,7 +45,8 @@ SEEN_MAX: Final = 4_000  # posts that are not shown again, as the ranker remembe
 LESS_MAX: Final = 256  # authors and tags that we want less of; the oldest wish goes first
 _MODEL: Final = b"ranker-model"
 _OWN: Final = b"ranker-own"
-_NEGATIVE: Final = frozenset((SignalKind.HIDE, SignalKind.LESS, SignalKind.REPORT))
+_NO_TASTE: Final = frozenset((SignalKind.VIEW, SignalKind.HIDE, SignalKind.LESS, SignalKind.REPORT))
+_WISHES: Final = {SignalKind.LESS: TAG_FEATURES, SignalKind.REPORT: 0}  # tags that we want less of, beside the author
 
 
 class Shipped(msgspec.Struct, frozen=True, array_like=True):
@@ -209,11 +210,12 @@ class Local:
     def _note(self, item: PageItem, kind: SignalKind) -> None:
         own, key = self.own, item.post
         engaged, history, less = own.engaged, own.history, own.less
-        if kind in _NEGATIVE:
-            features = (name("author", item.author), *(name("tag", t.encode()) for t in item.tags[:TAG_FEATURES]))
+        if kind in _WISHES:
+            tags = item.tags[: _WISHES[kind]]
+            features = (name("author", item.author), *(name("tag", tag.encode()) for tag in tags))
             wishes = [feature.to_bytes(8, "little") for feature in features]
             less = (*(one for one in less if one not in wishes), *wishes)[-LESS_MAX:]
-        elif kind != SignalKind.VIEW and key not in history:
+        elif kind not in _NO_TASTE and key not in history:
             engaged, history = engaged + 1, (key, *history)[: L.RANK_HISTORY_MAX]
         seen = own.seen if key in own.seen else (*own.seen, key)[-SEEN_MAX:]
         self.own = Own(engaged, history, seen, less)

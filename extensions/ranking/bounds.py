@@ -12,13 +12,13 @@ POST_AGE_MS: Final = 14 * 86_400_000  # older posts are no candidates; what they
 WORDS_MAX: Final = 1 << 20  # of one post: what claims more is treated as this
 
 # -- what is remembered -----------------------------------------------------------------------------------------------
-POSTS_MAX: Final = 65_536  # posts in memory, about 1.3 KB each; beyond it the eighth untouched for longest goes
-READERS_MAX: Final = 50_000  # readers in memory, 2 KB and what they saw; beyond it the eighth away for longest goes
+POSTS_MAX: Final = 65_536  # posts in memory, about 2.4 KB each; beyond it the eighth untouched for longest goes
+READERS_MAX: Final = 50_000  # readers in memory, 3 KB and what they saw; beyond it the eighth away for longest goes
 EXPIRE_SHARE: Final = 8  # one part in eight at once: the sorting is paid for by thousands of arrivals
 HISTORY: Final = 200  # last posts that a reader engaged with; the last 50 count, the others are no counter-examples
 SEEN_MAX: Final = 4_000  # posts that a reader saw and is not shown again: more than anybody reads in two weeks
 FOLLOWS_MAX: Final = 5_000  # of a reader; nobody reads more authors
-FEATURES_MAX: Final = 1 << 18  # hashed features with weights, 80 bytes each; beyond it those untouched for longest go
+FEATURES_MAX: Final = 1 << 18  # hashed features with weights, 100 bytes each; beyond it those untouched for longest go
 NEIGHBOURS: Final = 64  # co-engaged posts that one post remembers
 
 # -- what counts ------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ STARTS: Final = 4  # random starts; the lowest loss wins. On real data all four 
 ROUNDS_MAX: Final = 300  # of alternation; real data takes about 50
 TOLERANCE: Final = 1e-8  # of the loss between two rounds
 _START_SCALE: Final = 0.3  # of the first factors: the size that fitted ones have
-_AUTHOR_SHRINK: Final = 10.0  # ratings of an author's other notes that weigh as much as all notes together
+_AUTHOR_SHRINK: Final = 1.0  # ratings of an author's other notes that weigh as much as all notes together
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,14 @@ def plot(results: Sequence[Result]) -> list[str]:
 def table(results: Sequence[Result]) -> list[str]:
     """All figures."""
     means = f"{'NDCG@10':>8} {'Recall@20':>9}"
-    head = f"{'':10} {means} | {means} | {'coverage':>8} {'one author':>10} {'calibration error':>18}"
-    lines = [f"{'':10} {'mean over readers':>18} | {'mean over events':>18} |", head]
+    rest = f"{'coverage':>8} {'one author':>10} {'calibration error':>18}"
+    head = f"{'':10} {means} | {means} | {'readers':>7} {'items':>7} | {rest}"
+    lines = [f"{'':10} {'mean over readers':>18} | {'mean over events':>18} | {'NDCG@10 of new':>15} |", head]
     for one in results:
         error = "-" if one.calibration_error is None else f"{one.calibration_error:.3f}"
         lines.append(
             f"{one.model:10} {one.ndcg_readers:8.4f} {one.recall_readers:9.4f} | {one.ndcg:8.4f} {one.recall:9.4f} | "
+            f"{one.ndcg_new_readers:7.4f} {one.ndcg_new_items:7.4f} | "
             f"{one.coverage:8.3f} {one.concentration:10.3f} {error:>18}"
         )
     return lines

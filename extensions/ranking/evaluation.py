@@ -29,6 +29,7 @@ RECALL_AT: Final = 20
 HELD_BACK: Final = 0.2
 POINTS: Final = 20  # of the curve over time
 BINS: Final = 10
+NEW: Final = 10  # interactions of a reader, or with an item, while it counts as new
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class Tally:
     hit: list[bool] = field(default_factory=list)
     who: list[int] = field(default_factory=list)
     liked: list[bool] = field(default_factory=list)
+    new_reader: list[bool] = field(default_factory=list)
+    new_item: list[bool] = field(default_factory=list)
     shown: set[int] = field(default_factory=set)
     concentration: float = 0.0
     expected: Floats = field(default_factory=lambda: np.zeros(BINS))
@@ -87,14 +90,21 @@ class Result:
     ndcg_liked: float  # over events that were liked
     recall_liked: float
     coverage: float  # share of all items that were among anybody's first ten
+    ndcg_new_readers: float  # over events of readers with fewer than NEW before
+    ndcg_new_items: float  # and of items with fewer than NEW before
     concentration: float  # mean share of the first ten that the author most often among them has
     calibration_error: float | None
     curve: tuple[float, ...]  # NDCG@10 in twentieths of the events
 
 
+def _mean(values: Floats, chosen: list[bool]) -> float:
+    found = values[np.array(chosen, dtype=np.bool_)]
+    return float(found.mean()) if len(found) else 0.0
+
+
 def _result(model: str, tally: Tally) -> Result:
     gain, hit = np.array(tally.gain), np.array(tally.hit, dtype=np.float64)
-    who, liked = np.array(tally.who, dtype=np.int64), np.array(tally.liked, dtype=np.bool_)
+    who = np.array(tally.who, dtype=np.int64)
     counts = np.bincount(who, minlength=tally.readers)
     there = counts > 0
     per_reader = [np.bincount(who, values, tally.readers)[there] / counts[there] for values in (gain, hit)]
@@ -111,9 +121,11 @@ def _result(model: str, tally: Tally) -> Result:
         recall=float(hit.mean()),
         ndcg_readers=float(per_reader[0].mean()),
         recall_readers=float(per_reader[1].mean()),
-        ndcg_liked=float(gain[liked].mean()) if liked.any() else 0.0,
-        recall_liked=float(hit[liked].mean()) if liked.any() else 0.0,
+        ndcg_liked=_mean(gain, tally.liked),
+        recall_liked=_mean(hit, tally.liked),
         coverage=len(tally.shown) / tally.items,
+        ndcg_new_readers=_mean(gain, tally.new_reader),
+        ndcg_new_items=_mean(gain, tally.new_item),
         concentration=tally.concentration / len(gain),
         calibration_error=error,
         curve=tuple(float(piece.mean()) for piece in pieces),
@@ -144,10 +156,13 @@ class _Stage:
         self._tally = tally
         self._had = np.zeros((data.readers, len(data.items)), dtype=np.bool_)
         self._history: list[list[int]] = [[] for _ in range(data.readers)]
+        self._times = [0] * len(data.items)  # that an item was had
 
     def rank(self, one: Interaction) -> None:
         scores = self._model.scores(one.reader, self._history[one.reader], one.at_ms)
         self._tally.add(one, scores, self._had[one.reader])
+        self._tally.new_reader.append(len(self._history[one.reader]) < NEW)
+        self._tally.new_item.append(self._times[one.item] < NEW)
         chances = getattr(self._model, "chances", None)
         if chances is not None:
             self._tally.add_chances(chances(one.reader, self._had[one.reader]), one.item)
@@ -165,6 +180,7 @@ class _Stage:
     def _note(self, one: Interaction) -> None:
         self._had[one.reader, one.item] = True
         self._history[one.reader].append(one.item)
+        self._times[one.item] += 1
 
 
 def evaluate(

@@ -44,13 +44,18 @@ class Verdict:
     agreement: Agreement
     both_sides: bool  # enough raters on either side
     agreed: bool = True  # either side found it helpful at least half as often as everybody finds everything
+    contested: float = 0.0  # 0 to 1: one side found it as helpful as usual, the other so much less than half of that
 
     @property
     def lift(self) -> int:
-        """Permille, −1000 to 1000, as ``protocol.scoring`` takes it: upwards only if both sides agree."""
+        """Permille, −1000 to 1000, as ``protocol.scoring`` takes it: upwards if both sides agree, downwards if one."""
         if self.intercept < NOT_HELPFUL - NOT_HELPFUL_FACTOR * abs(self.factor):
             return max(-PERMILLE, int(PERMILLE * self.intercept / HELPFUL))
-        if self.intercept <= 0 or not self.both_sides or not self.agreed:
+        if not self.both_sides:
+            return 0
+        if not self.agreed:
+            return -int(PERMILLE * self.contested)
+        if self.intercept <= 0:
             return 0
         return min(PERMILLE, int(PERMILLE * self.intercept / HELPFUL))
 
@@ -73,7 +78,6 @@ class Judgements:
         self._last: tuple[list[bytes], list[bytes], Fit] | None = None
         self._changed = False
         self._count = 0
-        self.lifted: dict[bytes, int] = {}  # what the last fit moves, up or down
 
     def __len__(self) -> int:
         return self._count
@@ -114,7 +118,6 @@ class Judgements:
             self._discard(subject, rater)
             self._changed = True
         self._verdicts.pop(subject, None)
-        self.lifted.pop(subject, None)
         self._shown.discard(subject)
 
     def drop_rater(self, rater: bytes) -> None:
@@ -179,8 +182,8 @@ class Judgements:
             one, one_all, other, other_all = (int(count[number]) for count in counts)
             both = min(one_all, other_all) >= self.rules.side_min
             intercept, factor = float(found.note_intercepts[number]), float(found.note_factors[number])
-            agreed = one >= AGREED * usual * one_all and other >= AGREED * usual * other_all
-            verdict = Verdict(intercept, factor, Agreement(one, one_all, other, other_all), both, agreed)
+            agreed, contested = _agreement(one / max(1, one_all), other / max(1, other_all), usual)
+            verdict = Verdict(intercept, factor, Agreement(one, one_all, other, other_all), both, agreed, contested)
             subject = subjects[number]
             self._verdicts[subject] = verdict
             if verdict.helpful:
@@ -188,7 +191,6 @@ class Judgements:
             elif not both or intercept < HELPFUL - HYSTERESIS:
                 self._shown.discard(subject)
         self._shown &= self._verdicts.keys()
-        self.lifted = {subject: verdict.lift for subject, verdict in self._verdicts.items() if verdict.lift}
 
     def state(self) -> dict[str, Any]:
         """All of it, for a snapshot."""
@@ -198,7 +200,8 @@ class Judgements:
             last = [subjects, raters, found.state()]
         ratings = [[subject, list(ratings.items())] for subject, ratings in self._ratings.items()]
         verdicts = [
-            [s, v.intercept, v.factor, _numbers(v.agreement), v.both_sides, v.agreed] for s, v in self._verdicts.items()
+            [s, v.intercept, v.factor, _numbers(v.agreement), v.both_sides, v.agreed, v.contested]
+            for s, v in self._verdicts.items()
         ]
         shown = sorted(self._shown)
         raters = list(self._of_rater)  # their order is the numbering of the next fit
@@ -216,11 +219,17 @@ class Judgements:
         if state["last"] is not None:
             subjects, raters, found = state["last"]
             self._last = subjects, raters, Fit.restored(found)
-        for subject, intercept, factor, numbers, both, agreed in state["verdicts"]:
-            self._verdicts[subject] = Verdict(intercept, factor, Agreement(*numbers), both, agreed)
+        for subject, intercept, factor, numbers, both, agreed, contested in state["verdicts"]:
+            self._verdicts[subject] = Verdict(intercept, factor, Agreement(*numbers), both, agreed, contested)
         self._shown = set(state["shown"])
-        self.lifted = {subject: verdict.lift for subject, verdict in self._verdicts.items() if verdict.lift}
         self._changed = state["changed"]
+
+
+def _agreement(one: float, other: float, usual: float) -> tuple[bool, float]:
+    """Of what share either side found helpful: whether they agree, and how far one of them is from it."""
+    weaker, stronger, enough = min(one, other), max(one, other), AGREED * usual
+    contested = 1 - weaker / enough if weaker < enough and stronger >= usual else 0.0
+    return weaker >= enough, contested
 
 
 def _numbers(agreement: Agreement) -> tuple[int, int, int, int]:

@@ -34,6 +34,7 @@ from extensions.ranking.events import (
 )
 from extensions.ranking.heads import HEADS, Floats, Heads
 from extensions.ranking.judgements import Judgements, Rules
+from extensions.ranking.lifts import Lifts
 from extensions.ranking.readers import ENGAGED, VIEWED, Reader, Readers
 from protocol import limits as L
 from protocol.scoring.hashing import name
@@ -47,6 +48,7 @@ _HEAD_OF: Final = {
     "share": "share", "hide": "hide", "less": "hide", "report": "report",
 }  # fmt: skip
 _NEGATIVE: Final = frozenset(("hide", "less", "report"))
+_WISHES: Final = {"less": True, "report": False}  # for fewer of an author's posts, and with True of the same tags
 _JUDGES: Final = {"like": 1.0, "share": 1.0, "hide": 0.0, "less": 0.0, "report": 0.0}
 _PASSED: Final = 0.25  # below indifference: who was shown a post and did nothing says a little
 _HOUR_MS: Final = 3_600_000
@@ -71,6 +73,7 @@ class Learner:
         self.affinity = Affinity(seed)
         self.heads = Heads()
         self.posts = Judgements(rules, seed)
+        self.lifts = Lifts()
         self.notes = Judgements(rules, seed + 1)
         self.note_of: dict[bytes, Note] = {}
         self.notes_on: dict[bytes, list[bytes]] = {}
@@ -119,6 +122,7 @@ class Learner:
             case Tick():
                 self.clock_ms = max(self.clock_ms, at_ms)
                 self.posts.refit()
+                self.lifts.fitted(self.posts, self.catalog)
                 self.notes.refit()
                 return True
 
@@ -138,6 +142,7 @@ class Learner:
         slot = self.catalog.add(post, self.events)
         serial = int(self.catalog.serial[slot])
         self.affinity.begin(slot, serial)
+        self.lifts.begin(slot, post.author)
         self.index.add(post, slot, serial)
         return True
 
@@ -149,6 +154,7 @@ class Learner:
         self.catalog.change(slot, post)
         self.index.add(post, slot, int(self.catalog.serial[slot]))
         self.posts.drop_subject(event.post)  # judgements were about the old text
+        self.lifts.begin(slot, post.author)
         for note in self.notes_on.get(event.post, ()):
             self.notes.drop_subject(note)
         return True
@@ -207,9 +213,9 @@ class Learner:
         weight = self.credibility(event.reader, reader, post.author) if counts else 0.0
         if counts and looked:  # who only tells of what it liked teaches nothing about what it would not have liked
             self._teach_heads(reader, slot, head, strength, weight, first=not acts & 1, fresh=not acts & bit)
-        if negative:
-            self._wants_less(reader, slot)
-        elif event.kind != "view" and strength >= B.ENGAGED_DWELL and reader.mark(serial, ENGAGED):
+        if event.kind in _WISHES:  # a hide is about this one post; what it tells of others, the heads learn
+            self._wants_less(reader, slot, with_tags=_WISHES[event.kind])
+        if not negative and event.kind != "view" and strength >= B.ENGAGED_DWELL and reader.mark(serial, ENGAGED):
             history = reader.history(self.catalog)
             self.affinity.learn(reader, history, self.affinity.others(self.catalog, slot, history), weight)
             reader.engage(slot, serial)
@@ -297,9 +303,10 @@ class Learner:
         scaled: Floats = np.fmin(np.fmax(odds / AFFINITY_SCALE, -AFFINITY_MAX), AFFINITY_MAX)
         return scaled
 
-    def _wants_less(self, reader: Reader, slot: int) -> None:
+    def _wants_less(self, reader: Reader, slot: int, *, with_tags: bool) -> None:
         row = self.catalog.features[slot]
-        for feature in (int(row[0]), *(int(one) for one in row[OWN:] if one)):
+        tags = (int(one) for one in row[OWN:] if one) if with_tags else ()
+        for feature in (int(row[0]), *tags):
             reader.less.pop(feature, None)
             reader.less[feature] = None
             if len(reader.less) > B.LESS_MAX:

@@ -21,12 +21,13 @@ from protocol.limits import ID_BYTES
 from protocol.scoring.hashing import mix, name
 from protocol.scoring.local import FRESH_HALF_MS, LESS_HITS_MAX, LESS_MICRO, SLATE_POOL
 from protocol.scoring.page import Page, PageItem
-from protocol.scoring.score import TERMS, Facts, Slider, engagement_share
+from protocol.scoring.score import IN_FULL, TERMS, Facts, Slider, engagement_share
 from protocol.scoring.slate import Candidate, Placed, select
 from protocol.scoring.weights import ACTIONS, PERMILLE, Weights
 
 _NONE: Final[frozenset[bytes]] = frozenset()
 _HIDE: Final = ACTIONS.index("hide")
+_REPORT: Final = ACTIONS.index(IN_FULL)
 _LESS_COLUMNS: Final = (0, *range(OWN, COLUMNS))  # author and tags
 _SIEVE: Final = np.uint64(4096)
 _MILLION: Final = 1_000_000
@@ -61,7 +62,8 @@ def base_of(probs: Ints, lifts: Ints, fresh: Ints, weights: Weights, slider: Sli
     share = engagement_share(slider, weights)
     points: Ints = np.array(weights.actions, dtype=np.int64) * probs // PERMILLE
     good = np.where(points > 0, points, 0).sum(axis=1)
-    actions = np.where(points > 0, points * share // PERMILLE, points)
+    actions = points * share // PERMILLE
+    actions[:, _REPORT] = points[:, _REPORT]
     lift = lifts * weights.bridging_max // PERMILLE * slider.bridging // PERMILLE
     bridging = good * lift // PERMILLE
     freshness = np.int64(weights.fresh_points * slider.fresh // PERMILLE) * fresh // PERMILLE
@@ -116,7 +118,7 @@ class RankingMaker:
         if reader.less:
             self._less(reader, slots, micro)
         probs = probabilities(micro)
-        lifts = self._lifts(slots)
+        lifts = learner.lifts.of(slots)
         age = np.maximum(0, now_ms - catalog.at_ms[slots])
         fresh = np.rint(PERMILLE * np.exp2(-age / FRESH_HALF_MS)).astype(np.int64)
         terms = base_of(probs, lifts, fresh, self._weights, slider)
@@ -140,14 +142,6 @@ class RankingMaker:
         shift = (np.minimum(hits, LESS_HITS_MAX) * LESS_MICRO).astype(np.int64)
         micro[:, :_HIDE] -= shift[:, None] // 3
         micro[:, _HIDE] += shift
-
-    def _lifts(self, slots: Slots) -> Ints:
-        catalog = self._learner.catalog
-        by_slot = np.zeros(len(catalog.serial), dtype=np.int64)
-        for post, lift in self._learner.posts.lifted.items():
-            by_slot[catalog.slot_of[post]] = lift  # a post that is gone has no lift any more
-        found: Ints = by_slot[slots]
-        return found
 
     # -- in which order -----------------------------------------------------------------------------------------------
 
@@ -197,7 +191,8 @@ class RankingMaker:
         order = np.lexsort((scored.slots, -scored.base))
         first = {place: row for place, (row, _) in explored.items()}
         if bridged:
-            first = dict(enumerate(order[scored.lifts[order] > 0][:places].tolist()))
+            agreed = [row for row in order.tolist() if self._bridges(int(scored.slots[row]))]
+            first = dict(enumerate(agreed[:places]))
         rows = list(dict.fromkeys((*order[: SLATE_POOL * places].tolist(), *first.values())))
         back = {row: number for number, row in enumerate(rows)}
         forced = {place: back[row] for place, row in first.items()}
@@ -205,6 +200,11 @@ class RankingMaker:
         chances = dict(explored.values())
         placed = [Placed(rows[one.index], one.author_points, one.diversity_points) for one in chosen]
         return tuple(self._item(scored, one, sources or {}, chances) for one in placed)
+
+    def _bridges(self, slot: int) -> bool:
+        """Whether both sides found it informative; what is only expected of its author does not count."""
+        verdict = self._learner.posts.verdict(self._learner.catalog.post(slot).id)
+        return verdict is not None and verdict.lift > 0
 
     def _filter(
         self, account: bytes, reader: Reader, slots: list[int], now_ms: int, settings: Settings, age_ms: int, seen: bool

@@ -53,7 +53,6 @@ def _post(learner: Learner, slot: int, number_of: dict[int, int], places: Places
     company = affinity.company
     counts = np.log1p(affinity.counts[:, slot] / affinity.unit)
     pairs = zip(company.others[slot].tolist(), company.weights[slot].tolist(), strict=True)
-    verdict = learner.posts.verdict(post.id)
     note = learner.note_shown(post.id)
     return ModelPost(
         id=post.id,
@@ -70,7 +69,7 @@ def _post(learner: Learner, slot: int, number_of: dict[int, int], places: Places
         context=whole(affinity.place.context[slot]).astype("<i4").tobytes(),
         target=whole(affinity.place.target[slot]).astype("<i4").tobytes(),
         company=tuple((number_of[other], weight) for other, weight in pairs if other in number_of),
-        lift=0 if verdict is None else verdict.lift,
+        lift=int(learner.lifts.of(np.array([slot]))[0]),
         note=note,
         place=places.get(post.id, (b"", 0))[1],
         noted=places.get(note),

@@ -18,7 +18,7 @@ from extensions.ranking.judgements import Rules
 from extensions.ranking.learner import Learner
 from extensions.ranking.readers import Readers
 
-VERSION: Final = 1
+VERSION: Final = 2
 _FIELDS: Final = ("seed", "clock_ms", "events", "views", "rates", "refused")
 _ARRAY: Final = 1
 
@@ -48,6 +48,7 @@ def to_bytes(learner: Learner) -> bytes:
         "readers": learner.readers.state(),
         "heads": learner.heads.state(),
         "posts": learner.posts.state(),
+        "expected": learner.lifts.expected,
         "notes": learner.notes.state(),
         "affinity": learner.affinity.state(len(learner.catalog.posts)),
         "served": served,
@@ -80,6 +81,8 @@ def _restored(state: dict[str, Any], rules: Rules) -> Learner:
     learner.affinity = Affinity.restored(state["affinity"])
     learner.posts.restore(state["posts"])
     learner.notes.restore(state["notes"])
+    learner.lifts.expected = dict(state["expected"])
+    learner.lifts.place(learner.posts, learner.catalog)
     learner.calibration = state["calibration"]
     for who, kept in state["served"]:
         learner.served[who] = {ranking: (at_ms, tuple(posts)) for ranking, at_ms, posts in kept}

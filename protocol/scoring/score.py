@@ -16,6 +16,7 @@ from protocol.scoring.weights import ACTIONS, PERMILLE, PPB, Permille, Weights
 
 #: The names of the terms of a score, in their order.
 TERMS: Final = (*ACTIONS, "bridging", "fresh", "author", "diversity")
+IN_FULL: Final = "report"  # the action that no setting makes cheaper; a hide is a matter of taste, as a like is
 Probability = Annotated[int, Meta(ge=0, le=PPB)]
 Lift = Annotated[int, Meta(ge=-PERMILLE, le=PERMILLE)]
 
@@ -31,7 +32,9 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     """What the ranker believes about one post and one reader: all that the arithmetic needs."""
 
     probabilities: Annotated[tuple[Probability, ...], Meta(min_length=len(ACTIONS), max_length=len(ACTIONS))]
-    bridging: Lift = 0  # -1000: only one side likes it; 0: not known; 1000: both sides find it informative
+    #: -1000: only one side likes it; 0: not known; 1000: both sides find it informative. Of a new post: what its
+    #: author's others got, on average, and less while they are few.
+    bridging: Lift = 0
     fresh: Permille = 0  # 1000: of this minute; halves every FRESH_HALF_MS
 
 
@@ -44,18 +47,16 @@ def engagement_share(slider: Slider, weights: Weights) -> int:
 def base_terms(facts: Facts, weights: Weights, slider: Slider) -> tuple[int, ...]:
     """Points of the actions, of bridging and of freshness (the first nine of ``TERMS``).
 
-    Good actions count by the slider's share; bad ones always in full: no setting makes a report cheaper. Bridging
+    What people are expected to like or dislike counts by the slider's share; a report always in full. Bridging
     moves a post by at most ``bridging_max`` of the good it would do by itself, so it lifts nothing that nobody wants.
     """
     share = engagement_share(slider, weights)
     terms = []
     good = 0
-    for weight, probability in zip(weights.actions, facts.probabilities, strict=True):
+    for action, weight, probability in zip(ACTIONS, weights.actions, facts.probabilities, strict=True):
         points = weight * probability // PERMILLE
-        if points > 0:
-            good += points
-            points = points * share // PERMILLE
-        terms.append(points)
+        good += max(0, points)
+        terms.append(points if action == IN_FULL else points * share // PERMILLE)
     lift = facts.bridging * weights.bridging_max // PERMILLE * slider.bridging // PERMILLE
     terms.append(good * lift // PERMILLE)
     terms.append(weights.fresh_points * slider.fresh // PERMILLE * facts.fresh // PERMILLE)

@@ -95,6 +95,29 @@ def test_ours_beats_popularity_and_states_probabilities(data: Data) -> None:
     assert 0 < ours.ndcg_liked < 1
 
 
+def test_who_and_what_is_new_is_told_apart(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    tallies: list[evaluation.Tally] = []
+    result_of = evaluation._result
+
+    def result(name: str, tally: evaluation.Tally) -> evaluation.Result:
+        tallies.append(tally)
+        return result_of(name, tally)
+
+    monkeypatch.setattr(evaluation, "_result", result)
+    found = evaluate(data, "popularity", "prequential")
+    tally = tallies[0]
+    readers: dict[int, int] = {}
+    items: dict[int, int] = {}
+    for number, one in enumerate(data.interactions):
+        assert tally.new_reader[number] == (readers.get(one.reader, 0) < evaluation.NEW)
+        assert tally.new_item[number] == (items.get(one.item, 0) < evaluation.NEW)
+        readers[one.reader] = readers.get(one.reader, 0) + 1
+        items[one.item] = items.get(one.item, 0) + 1
+    gains = [gain for gain, new in zip(tally.gain, tally.new_reader, strict=True) if new]
+    assert found.ndcg_new_readers == pytest.approx(sum(gains) / len(gains))
+    assert found.ndcg_new_items < found.ndcg
+
+
 def test_few_items_are_all_shown(tmp_path: Path) -> None:
     (tmp_path / "u.data").write_text("1\t1\t1\t5\n1\t2\t1\t6\n1\t1\t2\t7\n")
     result = evaluate(load(tmp_path / "u.data", "movielens"), "popularity", "prequential")

@@ -34,7 +34,7 @@ def test_only_what_both_sides_find_helpful_is_shown_and_lifted() -> None:
     assert good.lift > 500
     assert sorted((good.agreement.helpful_one, good.agreement.helpful_other)) == [12, 12]
     assert not judged.shown(b"left0")
-    assert left.lift == 0
+    assert left.lift == -1000, "only one side likes it"
     assert bad.lift <= 0
     assert judged.verdict(b"unknown") is None
 
@@ -45,7 +45,9 @@ def test_without_both_sides_there_is_no_lift_upwards() -> None:
     assert not Verdict(0.9, 0.1, agreement, False).helpful
     assert Verdict(0.9, 0.1, agreement, True).lift == 1000
     assert Verdict(-0.3, 0.0, agreement, False).lift == -750
-    assert Verdict(0.9, 0.1, agreement, True, False).lift == 0, "the other side does not agree"
+    assert Verdict(0.9, 0.1, agreement, True, False).lift == 0, "they do not agree that it is helpful"
+    assert Verdict(0.9, 0.1, agreement, True, False, 0.25).lift == -250, "the other side does not agree"
+    assert Verdict(0.9, 0.1, agreement, False, False, 0.25).lift == 0, "the other side was not asked"
     assert Verdict(-9.0, 0.0, agreement, True).lift == -1000
     assert Verdict(-0.1, 0.9, agreement, True).lift == 0, "one side's note is not thereby bad"
 

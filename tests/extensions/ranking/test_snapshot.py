@@ -45,6 +45,6 @@ def test_what_is_no_snapshot_is_refused() -> None:
     with pytest.raises(ValueError, match="reads version"):
         snapshot.from_bytes(b"\x92\x63\x80", Rules())
     with pytest.raises(ValueError, match="not a snapshot"):
-        snapshot.from_bytes(b"\x92\x01\x80", Rules())
+        snapshot.from_bytes(bytes((0x92, snapshot.VERSION, 0x80)), Rules())
     with pytest.raises(TypeError, match="no part of a snapshot"):
         snapshot._pack(object())

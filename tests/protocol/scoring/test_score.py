@@ -44,7 +44,14 @@ def test_bridging_moves_a_post_by_at_most_half_of_its_own_good(facts: Facts, sli
 
 @given(facts_of, sliders)
 def test_no_setting_makes_a_report_cheaper(facts: Facts, slider: Slider) -> None:
-    assert base_terms(facts, DEFAULT, slider)[5:7] == base_terms(facts, DEFAULT, Slider(0, 0))[5:7]
+    assert base_terms(facts, DEFAULT, slider)[6] == base_terms(facts, DEFAULT, Slider(0, 0))[6]
+
+
+@given(facts_of, sliders)
+def test_likes_and_dislikes_keep_their_proportion(facts: Facts, slider: Slider) -> None:
+    share = engagement_share(slider, DEFAULT)
+    terms, whole = base_terms(facts, DEFAULT, slider), base_terms(facts, DEFAULT, Slider(0, 0))
+    assert list(terms[:6]) == [term * share // 1000 for term in whole[:6]]
 
 
 def test_the_slider_leaves_a_share_of_engagement() -> None:
