@@ -114,7 +114,7 @@ class Client:
         self.wallet = Wallet(self.engine, self._pair_topic, self.find, self._check_keys)
         self.feed = Feed(
             self.engine, self.wait_connected, self.files, self.room_to_send, self._group_topic, self._pair_topic,
-            self.find,
+            self.find, self.conversation,
         )  # fmt: skip
         self.games = Games(self.engine, self._pair_topic, self.find)
         self.staking = Staking(self.games, self.wallet, self.account)

@@ -16,6 +16,7 @@ import trio
 
 from clients.events import AnyEvent, AnyNotice, Forked, Received
 from clients.vault import Batch, Vault
+from protocol.errors import ChappeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Journal:
         self._diverted: tuple[bytes, Callable[[AnyEvent], None]] | None = None
         self._flushed = trio.Event()
         self._hearers: list[Callable[[Received], None]] = []
+        self._failure: ChappeError | None = None
 
     # -- what the engine notes -----------------------------------------------------------------------------------------
     def put(self, place: str, name: bytes, value: msgspec.Struct | bytes | None) -> None:
@@ -116,7 +118,9 @@ class Journal:
             await self.commit()
 
     async def commit(self) -> None:
-        """One round: write, then act."""
+        """One round: write, then act. Once a round has failed, all that follow do: nothing is written over a hole."""
+        if self._failure is not None:
+            raise self._failure
         self._kick = trio.Event()
         before, self._before = self._before, {}
         for write in before.values():
@@ -128,7 +132,11 @@ class Journal:
             # Not cancellable, not even before it starts: the batch was taken, and a stop that dropped it would leave a
             # hole under what is noted later.
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._vault.commit, [batch])
+                try:
+                    await trio.to_thread.run_sync(self._vault.commit, [batch])
+                except ChappeError as error:
+                    self._failure = error
+                    raise
             self._commits += 1
         for action in after:
             action()

@@ -110,6 +110,13 @@ class WorkerEngine(Engine):
         else:
             self.tids[news.tid] = news.topic
 
+    def shut_out(self, topic: bytes) -> None:
+        """We are in a conversation no more, as the relay says if it is asked: who is put out while no process is
+        connected hears nothing of it, since topics come as they have news."""
+        talk = self.shelf.conversations.get(topic)
+        if talk is not None:
+            self._shut_out(talk)
+
     def _msg(self, msg: Msg) -> None:
         topic = self.tids.get(msg.tid)
         if topic is not None and topic in self.shelf.inboxes:

@@ -86,11 +86,18 @@ class Process:
         self._companions: trio.Nursery | None = None
         self._wrote = trio.Event()  # set, and replaced, after each transaction
         self.engine.shelf.journal.written = self._written
+        self.engine.shelf.journal.witnessed = self._witnessed
 
     def _written(self) -> None:
         self.engine.shelf.trim()
         self._wrote.set()
         self._wrote = trio.Event()
+
+    def _witnessed(self, event: AnyEvent) -> None:
+        if self.worker.witness is not None:
+            writes = list(self.worker.witness(self, event))
+            if writes:
+                self.engine.shelf.journal.write(writes)
 
     def _wanted(self, event: Received) -> Body | None:
         try:

@@ -103,6 +103,22 @@ class Items:
         for slot in slots:
             self._dead.pop(slot, None)
 
+    def drop(self, topic: bytes) -> None:
+        """Nothing of a conversation is to be dealt with any more: what waits goes, dead letters too."""
+        for waiting in [w for w in self._waiting.values() if w.topic == topic]:
+            self._drop(ITEMS, topic, waiting.number)
+            del self._waiting[waiting.number]
+        self._gone.set()
+        slot = slot_of(topic)
+        if self._dead.get(slot):
+            for letter in self._shelf.rows(DEAD, slot, Dead):
+                if letter.item.topic == topic:
+                    self._drop(DEAD, topic, letter.item.number)
+                    self._dead[slot] -= 1
+
+    def _drop(self, place: str, topic: bytes, number: int) -> None:
+        self._shelf.journal.put(place_of(place, slot_of(topic)), number.to_bytes(8, "big"), None)
+
     def _add(self, item: Item) -> Waiting:
         kept = item if len(self._waiting) < B.ITEMS_KEPT else None
         waiting = Waiting(item.number, item.topic, item.ts, item.attempts, kept)

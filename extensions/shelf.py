@@ -33,6 +33,7 @@ class WorkerJournal(Journal):
         super().__init__(vault, publish)
         self.written: Callable[[], None] = lambda: None  # called after each transaction
         self.heard: Callable[[Received], None] = lambda event: None  # a message came: in this transaction
+        self.witnessed: Callable[[AnyEvent], None] = lambda event: None  # anything else, likewise
 
     def _new_batch(self) -> WorkerBatch:
         return WorkerBatch()
@@ -52,6 +53,8 @@ class WorkerJournal(Journal):
         if isinstance(event, Received):
             self.heard(event)
             return
+        if isinstance(event, AnyEvent):
+            self.witnessed(event)
         self._told.append(event)
         self._kick.set()
 

@@ -144,6 +144,15 @@ class WorkerVault(Vault):
         """Rows of the worker's own tables, as they were committed. Raises ``VaultError``."""
         return self._rows(sql, *values)
 
+    def scrub(self) -> bool:
+        """Write what the journal beside the database holds into it, and empty that; False: somebody reads there now.
+
+        What was deleted under ``PRAGMA secure_delete`` is then in neither file.
+        """
+        with self._lock:
+            ((busy, _, _),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return not busy
+
     # -- looking from outside ------------------------------------------------------------------------------------------
     def places(self, place: str) -> dict[int, int]:
         """How many rows a table has in each slot."""

@@ -19,9 +19,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from clients.events import AnyEvent
 from extensions import bounds as B
 from extensions.errors import WorkerError
 from extensions.jobs import Batch, Job
+from extensions.store import Write
 from protocol.messages import REGISTRY, Body
 from protocol.messages.ext import Manifest
 
@@ -29,6 +31,7 @@ T = TypeVar("T", bound=Body)
 Handler = Callable[[Job[T]], Awaitable[None]]
 Taker = Callable[[Batch], Awaitable[None]]
 Companion = Callable[[Any], Awaitable[None]]  # of an `extensions.host.Process`
+Witness = Callable[[Any, AnyEvent], Sequence[Write]]  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Worker:
         self.handlers: dict[type[Body], Handler[Any]] = {}
         self.take: Taker | None = None
         self.companion: Companion | None = None  # runs beside the handlers as long as a process holds slots
+        self.witness: Witness | None = None  # hears what happens to conversations
 
     def __repr__(self) -> str:
         return f"Worker({self.name!r})"
@@ -132,6 +136,15 @@ class Worker:
         """
         self.companion = companion
         return companion
+
+    def watches(self, witness: Witness) -> Witness:
+        """Decorator: what hears of everything that happens to conversations but messages: joined, changed, removed, …
+
+        It is called while the transaction in which it happened is open, before anybody else hears of it; what it
+        returns is written to the worker's own tables in that very transaction. It neither blocks nor raises.
+        """
+        self.witness = witness
+        return witness
 
     def consumed(self, body: object) -> bool:
         """Whether a message is for this worker."""

@@ -36,6 +36,8 @@ def feed(
     passphrase_file: PassphraseFile = None,
 ) -> int:
     """Do one thing with the feed of a vault, and print what came of it."""
+    from clients.cli.circles import HELP as CIRCLES_HELP
+    from clients.cli.circles import VERBS as CIRCLES_VERBS
     from clients.cli.listing import HELP as LISTS_HELP
     from clients.cli.listing import VERBS as LIST_VERBS
     from clients.cli.once import show
@@ -44,10 +46,11 @@ def feed(
     from clients.cli.ranking import VERBS as RANKING_VERBS
 
     if verb == "help":
-        print(f"{HELP}\n{LISTS_HELP}\n{RANKING_HELP}".replace("[bold]/", "").replace("[/]", ""))
+        helps = (HELP, LISTS_HELP, RANKING_HELP, CIRCLES_HELP)
+        print("\n".join(helps).replace("[bold]/", "").replace("[/]", ""))
         return 0
     verb = "lists" if verb == "list" else verb  # a chat has another /list
-    known = (*VERBS, *LIST_VERBS, *RANKING_VERBS)
+    known = (*VERBS, *LIST_VERBS, *RANKING_VERBS, *CIRCLES_VERBS)
     if verb not in known:
         print(f"chappe feed: `{verb}` is none of {', '.join(known)}", file=sys.stderr)
         return EXIT_REFUSED
@@ -56,6 +59,7 @@ def feed(
 
 
 async def _run(url: str, vault: Vault, verb: str, words: list[str]) -> list[str]:
+    from clients.cli.circles import CircleVerbs
     from clients.cli.listing import ListVerbs
     from clients.cli.once import Verbs, act
     from clients.cli.posting import Posting
@@ -64,6 +68,8 @@ async def _run(url: str, vault: Vault, verb: str, words: list[str]) -> list[str]
 
     def verbs_of(room: Room) -> Verbs:
         posting = Posting(room)
-        return posting.verbs | ListVerbs(room, posting).verbs | RankVerbs(room, posting).verbs
+        ranking = RankVerbs(room, posting)
+        more = ListVerbs(room, posting).verbs | CircleVerbs(room, posting, ranking).verbs
+        return posting.verbs | ranking.verbs | more
 
     return await act(url, vault, verbs_of, verb, words, offline=(verb, words[:1]) == ("ranked", ["local"]))

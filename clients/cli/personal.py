@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from clients.cli.circles import HELP as CIRCLES_HELP
+from clients.cli.circles import CircleVerbs
 from clients.cli.gaming import HELP as GAMES_HELP
 from clients.cli.gaming import Gaming
 from clients.cli.listing import HELP as LISTS_HELP
@@ -46,6 +48,8 @@ HELP: Final = (
     + GAMES_HELP
     + "\n"
     + RANKING_HELP
+    + "\n"
+    + CIRCLES_HELP
 )
 
 
@@ -62,13 +66,14 @@ class Personal:
         self._client: Client = room.client
         self._say = say
         money, posting, gaming = Money(room), Posting(room), Gaming(room)
+        ranking = RankVerbs(room, posting)
         self.news = News(room, money, gaming)
         self.posts = PostNews(room, say)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
-            **money.verbs, **posting.verbs, **ListVerbs(room, posting).verbs, **RankVerbs(room, posting).verbs,
-            **gaming.verbs,
+            **money.verbs, **posting.verbs, **ListVerbs(room, posting).verbs, **ranking.verbs, **gaming.verbs,
+            **CircleVerbs(room, posting, ranking).verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 

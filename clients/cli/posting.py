@@ -87,8 +87,12 @@ class Posting:
         if isinstance(item, Gap):
             what = "are gone" if item.gone else "are not read yet; `more` reads them"
             return f"   … {item.last - item.first + 1} entries of {self._room.name_of(item.account)} {what}"
+        self._shown[digits(item.entry)] = item.entry
+        return self.text(item, depth)
+
+    def text(self, item: Item, depth: int = 0) -> str:
+        """A post in a line, without that any verb here finds it afterwards."""
         entry = item.entry
-        self._shown[digits(entry)] = entry
         when = datetime.fromtimestamp(entry.ts / 1000, UTC).strftime("%d %b %H:%M")
         how = self._how(entry)
         marks = " ".join(f"#{clean(tag)}" for tag in entry.tags)

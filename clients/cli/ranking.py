@@ -10,7 +10,7 @@ import trio
 
 from clients.cli.posting import Posting, digits
 from clients.cli.room import NotFound, Room, clean
-from clients.feed.local import is_local
+from clients.feed.local import Local, is_local
 from clients.feed.ranked import Rank, Ranked, RankedPage
 from protocol.scoring.page import Agreement
 
@@ -73,29 +73,33 @@ class RankVerbs:
     async def _ranked(self, words: list[str]) -> list[str]:
         if words[:1] == ["local"]:
             bridging, fresh = ([int(word) for word in words[1:3]] + [None, None])[:2]
-            return await self._show(await self._client.feed.rank_locally(bridging=bridging, fresh=fresh))
+            return await self._kept(await self._client.feed.rank_locally(bridging=bridging, fresh=fresh))
         below = self._page if words[:1] == ["more"] else None
         plain = words[:1] == ["plain"]
-        return await self._show(await self._book.page(below=below, explore=not plain), tell=not plain)
+        return await self._kept(await self._book.page(below=below, explore=not plain), tell=not plain)
 
     async def _briefing(self, words: list[str]) -> list[str]:
-        return await self._show(await self._book.briefing())
+        return await self._kept(await self._book.briefing())
 
-    async def _show(self, page: RankedPage, *, tell: bool = True) -> list[str]:
+    async def _kept(self, page: RankedPage, *, tell: bool = True) -> list[str]:
         self._page = page
+        return await self.show(page, tell=tell)
+
+    async def show(self, page: RankedPage, *, tell: bool = True) -> list[str]:
+        """A page for people, and (``tell``) for its ranker that it was shown; /why and the like find its posts."""
         lines = []
         for item in page.items:
             self._shown[digits(item.item.entry)] = item
-            lines.append(f"{item.place:>3}. {self._posting.line(item.item)}")
+            line = self._posting.text if item.circle else self._posting.line
+            lines.append(f"{item.place:>3}. {line(item.item)}")
             if item.note is not None:
                 sources = " ".join(map(clean, getattr(item.note.body, "sources", ())))
                 lines.append(f"     context that both sides find helpful: {clean(item.note.text)} {sources}".rstrip())
             if item.agreement is not None and item.agreement.raters_one + item.agreement.raters_other:
                 lines.append(f"     {_agreed(item.agreement)}")
         lines += [f"     {page.left_out} posts are gone, or hidden here"] if page.left_out else []
-        if tell:
-            local = [item for item in page.items if is_local(item)]
-            await (self._client.feed.local.shown(local) if local else self._book.shown(page.items))
+        if tell and page.items:
+            await self._book_of(page.items[0]).shown(page.items)
         return lines or ["the ranker has nothing for you yet"]
 
     def _post(self, name: str) -> Ranked:
@@ -103,6 +107,12 @@ class RankVerbs:
         if len(found) != 1:
             raise NotFound(f"{len(found)} ranked posts end with {name!r}; /ranked shows what they are called")
         return found[0]
+
+    def _book_of(self, post: Ranked) -> Rank | Local:
+        """Who placed a post: this device, a circle's ranker, or the one for what is public."""
+        if post.circle:
+            return self._client.feed.circles.get(post.circle).ranked
+        return self._client.feed.local if is_local(post) else self._book
 
     async def _why(self, words: list[str]) -> list[str]:
         await trio.lowlevel.checkpoint()
@@ -113,12 +123,12 @@ class RankVerbs:
 
     async def _less(self, words: list[str]) -> list[str]:
         post = self._post(words[0])
-        await (self._client.feed.local if is_local(post) else self._book).less(post)
+        await self._book_of(post).less(post)
         return ["noted: fewer like this"]
 
     async def _more(self, words: list[str]) -> list[str]:
         post = self._post(words[0])
-        await (self._client.feed.local if is_local(post) else self._book).more(post)
+        await self._book_of(post).more(post)
         return ["noted: more like this"]
 
 

@@ -93,13 +93,16 @@ class Room:
         return contact.name if contact is not None else self._worker(account) or short(account)
 
     def _worker(self, account: bytes) -> str:
-        """The job of a worker that this client has chosen; empty: it is none of them."""
+        """The job of a worker that this client has chosen, or that it is one, by its own list; empty: neither."""
         wallet, rank = self.client.wallet.book.home, self.client.feed.rank.home
         if wallet is not None and wallet.worker == account:
             return "settlement"
         if rank is not None and rank.account == account:
             return "ranking"
-        return "referee" if any(match.referee == account for match in self.client.games.matches) else ""
+        if any(match.referee == account for match in self.client.games.matches):
+            return "referee"
+        listed = self.client.engine.shelf.lists.get(account)
+        return f"worker {short(account)}" if listed is not None and listed.service else ""
 
     def title_of(self, talk: Conversation) -> str:
         """What to call a conversation."""

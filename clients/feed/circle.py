@@ -1,20 +1,23 @@
 """Circles: feeds for their members alone. A circle is a group conversation in which posts are said instead of chat.
 
 The same messages as in public, sealed; the order is the group's. Nothing of a circle is known outside it, and whoever
-is put out of it reads nothing that is said later.
+is put out of it reads nothing that is said later. A circle may admit a ranker: an ordinary member whom everybody sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import trio
 
 from clients import records as R
+from clients.conversations import Conversation
 from clients.engine import Engine
 from clients.events import Received, decode_event
+from clients.feed.circle_rank import CircleRank
 from clients.feed.entries import Entry
+from clients.feed.ranked import Rank
 from clients.feed.shown import Filter, Item, Log
 from protocol.errors import RemoteProtocolError
 from protocol.feeds import FeedError
@@ -30,26 +33,42 @@ CIRCLE_ITEMS_MAX: Final = 2000  # events of a circle that one look goes through
 class Circles:
     """The circles that we are in."""
 
-    def __init__(self, engine: Engine, group: Callable[[list[bytes], str], Awaitable[bytes]]) -> None:
-        self._engine = engine
+    def __init__(
+        self, engine: Engine, group: Callable[[list[bytes], str], Awaitable[bytes]],
+        conversation: Callable[[bytes], Conversation], find: Callable[[str], Awaitable[bytes]], rank: Rank,
+    ) -> None:  # fmt: skip
+        """``group`` founds a conversation and says its topic; ``find`` knows handles; ``rank`` is of what is public."""
+        self.engine = engine
+        self.conversation = conversation
+        self.find = find
         self._group = group
+        self._rank = rank
+        self._ranked: dict[bytes, CircleRank] = {}
 
     async def found(self, title: str, accounts: list[bytes]) -> Circle:
         """Found one. Raises what ``client.group`` raises."""
-        return Circle(self._engine, await self._group(accounts, title))
+        return Circle(self, await self._group(accounts, title))
 
     def get(self, topic: bytes) -> Circle:
         """The circle of a conversation. Raises ``KeyError``."""
-        self._engine.shelf.conversations[topic]
-        return Circle(self._engine, topic)
+        self.engine.shelf.conversations[topic]
+        return Circle(self, topic)
+
+    def ranked(self, circle: Circle) -> CircleRank:
+        """Its ranked pages; one and the same for each circle, since it keeps signals until the next message."""
+        found = self._ranked.get(circle.topic)
+        if found is None:
+            found = self._ranked[circle.topic] = CircleRank(circle, self._rank)
+        return found
 
 
 class Circle:
     """One of them; ``topic`` is its conversation's, which has members, and is left, like any other."""
 
-    def __init__(self, engine: Engine, topic: bytes) -> None:
-        self._engine = engine
-        self._shelf = engine.shelf
+    def __init__(self, circles: Circles, topic: bytes) -> None:
+        self._circles = circles
+        self._engine = circles.engine
+        self._shelf = self._engine.shelf
         self.topic = topic
 
     @property
@@ -73,6 +92,10 @@ class Circle:
         """Answer an entry of this circle."""
         return await self._say(F.Reply(to=_inside(to), text=text))
 
+    async def quote(self, of: Entry, text: str = "") -> bytes:
+        """Pass an entry of this circle on, inside it, with words of one's own."""
+        return await self._say(F.Quote(of=_inside(of), text=text))
+
     async def like(self, of: Entry, *, undo: bool = False) -> bytes:
         """Like an entry of this circle, or not any more."""
         return await self._say(F.Like(of=_inside(of), undo=undo))
@@ -84,6 +107,55 @@ class Circle:
     async def delete(self, of: Entry) -> bytes:
         """Ask the members' devices to show an entry of ours no more."""
         return await self._say(F.Delete(of=_inside(of)))
+
+    async def note(self, of: Entry, text: str, *, sources: Sequence[str] = ()) -> bytes:
+        """Say what readers of an entry should know."""
+        return await self._say(F.Note(of=_inside(of), text=text, sources=tuple(sources)))
+
+    async def rate(self, note: Entry, helpful: int) -> bytes:
+        """Whether a context note helps: 0 no, 1 somewhat, 2 yes."""
+        return await self._say(F.Rating(of=_inside(note), helpful=helpful))
+
+    # -- a ranker among us ---------------------------------------------------------------------------------------------
+    @property
+    def members(self) -> dict[bytes, int]:
+        """Accounts and their roles."""
+        return dict(self._talk.roster)
+
+    @property
+    def rankers(self) -> list[bytes]:
+        """Members that are workers, by their own signed lists."""
+        lists = self._shelf.lists
+        return [account for account in sorted(self.members) if account in lists and lists[account].service]
+
+    @property
+    def ranked(self) -> CircleRank:
+        """Its pages, ranked by a ranker that it has admitted, for those of us who opt in."""
+        return self._circles.ranked(self)
+
+    async def admit(self, handle: str = "ranking") -> bytes:
+        """Make a ranker a member: everybody sees it, and it reads what is said from then on; the id of the commit.
+
+        Raises ``FeedError`` if it is no worker, and what ``Conversation.add`` raises.
+        """
+        account = await self._circles.find(handle)
+        link = self._engine.link
+        if link is not None:
+            await self._engine.directory.fetch(link, [account])
+        known = self._engine.directory.known(account)
+        if known is None or not known.service:
+            raise FeedError(f"{handle} is a person, and no ranker; invite people as members of the conversation")
+        return await self._circles.conversation(self.topic).add([account])
+
+    async def dismiss(self, handle: str = "ranking") -> bytes:
+        """Put a ranker out: it forgets this circle; the id of the commit.
+
+        Raises ``FeedError`` if it is no member, and what ``Conversation.remove`` raises.
+        """
+        account = await self._circles.find(handle)
+        if account not in self.members:
+            raise FeedError(f"{handle} is no member of this circle")
+        return await self._circles.conversation(self.topic).remove([account])
 
     # -- reading -------------------------------------------------------------------------------------------------------
     async def entries(self) -> list[Entry]:
@@ -106,18 +178,22 @@ class Circle:
     async def timeline(self, limit: int = 30) -> list[Item]:
         """The newest posts, the newest first. What is blocked or holds a hidden word is left out."""
         shelf = self._shelf
+        entries = await self.entries()
+        logs = self.logs(entries)
+        posts = [entry for entry in entries if isinstance(entry.body, F.Post | F.Reply | F.Quote)]
+        hide = Filter(lambda account: account in shelf.blocked, tuple(w.casefold() for w in shelf.hidden.values()))
+        items = [logs[entry.account].item(entry) for entry in reversed(posts)]
+        return [item for item in items if item is not None and not hide.hides(item)][:limit]
+
+    def logs(self, entries: Iterable[Entry]) -> dict[bytes, Log]:
+        """What each member has said, with what they have changed; nobody changes what others have said."""
         logs: dict[bytes, Log] = {}
-        posts: list[Entry] = []
-        for entry in await self.entries():
+        for entry in entries:
             log = logs.setdefault(entry.account, Log(entry.account))
             mine = entry.about is not None and entry.about.account == entry.account
             if not isinstance(entry.body, F.Edit | F.Delete) or mine:
                 log.add(entry)
-            if isinstance(entry.body, F.Post | F.Reply | F.Quote):
-                posts.append(entry)
-        hide = Filter(lambda account: account in shelf.blocked, tuple(w.casefold() for w in shelf.hidden.values()))
-        items = [logs[entry.account].item(entry) for entry in reversed(posts)]
-        return [item for item in items if item is not None and not hide.hides(item)][:limit]
+        return logs
 
 
 def _inside(entry: Entry) -> Target:

@@ -21,6 +21,7 @@ import trio
 
 from clients import records as R
 from clients.connection import Link
+from clients.conversations import Conversation
 from clients.engine import Engine
 from clients.feed.circle import Circle, Circles
 from clients.feed.entries import Entry, about_of, check_entry
@@ -55,17 +56,18 @@ class Feed:
         self, engine: Engine, wait_connected: Callable[[], Awaitable[Link]], files: Files,
         room: Callable[[], Awaitable[None]], group: Callable[[list[bytes], str], Awaitable[bytes]],
         pair: Callable[[bytes], Awaitable[bytes]], find: Callable[[str], Awaitable[bytes]],
+        conversation: Callable[[bytes], Conversation],
     ) -> None:  # fmt: skip
         """``room`` waits for room in the outbox; ``group`` and ``pair`` found conversations and say their topics;
-        ``find`` knows handles."""
+        ``find`` knows handles; ``conversation`` has those that there are."""
         self._engine = engine
         self._shelf = engine.shelf
         self._files = files
         self._room = room
         self.reader = Reader(engine.directory, wait_connected)
         self.timelines = Timeline(engine, self.reader)
-        self.circles = Circles(engine, group)
         self.rank = Rank(engine, self.timelines, pair, find)
+        self.circles = Circles(engine, group, conversation, find, self.rank)
         self.local = Local(engine, self.rank, self.timelines, files, find)
         self.lists = Lists(engine, self.timelines, self._publish)
         self._fates: dict[bytes, Entry | FeedError] = {}

@@ -21,15 +21,16 @@ import msgspec
 import trio
 
 from clients.engine import Engine
-from clients.events import Received
+from clients.feed.asking import Asking, RankError
 from clients.feed.entries import Entry
-from clients.feed.shown import Item
+from clients.feed.shown import Item, Log
 from clients.feed.timeline import Timeline
 from clients.records import META
 from protocol import limits as L
-from protocol.errors import ChappeError, RemoteProtocolError
+from protocol.errors import RemoteProtocolError
 from protocol.ids import feed_topic
-from protocol.messages import Body, Unknown, compose, parse
+from protocol.messages import Body
+from protocol.messages import feed as F
 from protocol.messages import rank as K
 from protocol.messages.rank import SignalItem, SignalKind
 from protocol.scoring.page import Agreement, Page, PageItem, check_briefing, check_page, open_briefing, open_page
@@ -37,16 +38,12 @@ from protocol.scoring.score import TERMS
 from protocol.scoring.signed import ScoringError
 from protocol.scoring.weights import DEFAULT
 
+__all__ = ["COUNT", "Home", "Rank", "RankError", "Ranked", "RankedPage"]
+
 B = TypeVar("B", bound=Body)
-ANSWER_S: Final = 20.0  # a ranker answers in milliseconds, or is not there
 WAITING_MAX: Final = 100  # signals that wait for the next message
 COUNT: Final = 20  # posts of a page, unless more are wanted
 _HOME: Final = b"ranker"
-_MARK: Final = b"rank."
-
-
-class RankError(ChappeError):
-    """A page cannot be had or believed; the text says why and what to do."""
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -60,7 +57,8 @@ class Home(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A post on a page. ``place``: in the ranking, from 1. ``note``: context that both sides find helpful."""
+    """A post on a page. ``place``: in the ranking, from 1. ``note``: context that both sides find helpful. ``circle``:
+    the topic of the circle whose page it is; empty: of what is public."""
 
     item: Item
     placed: PageItem
@@ -69,6 +67,7 @@ class Ranked:
     note: Entry | None = None
     agreement: Agreement | None = None  # of a briefing: who found the post informative
     note_agreement: Agreement | None = None  # and the note
+    circle: bytes = b""
 
     @property
     def why(self) -> list[str]:
@@ -89,11 +88,11 @@ class RankedPage:
 
 
 class Rank:
-    """Talks with one ranker."""
+    """Talks with one ranker, about what is public or (``circle_rank``) about a circle."""
 
     def __init__(
         self, engine: Engine, timelines: Timeline, pair: Callable[[bytes], Awaitable[bytes]],
-        find: Callable[[str], Awaitable[bytes]],
+        find: Callable[[str], Awaitable[bytes]], asking: Asking | None = None, circle: bytes = b"",
     ) -> None:  # fmt: skip
         """``pair`` founds the conversation with an account and says its topic; ``find`` knows handles."""
         self._engine = engine
@@ -101,13 +100,12 @@ class Rank:
         self._timelines = timelines
         self._pair = pair
         self._find = find
-        home = self._shelf.vault.get(META, _HOME)
+        self._place = _HOME + circle
+        home = self._shelf.vault.get(META, self._place)
         self.home = None if home is None else msgspec.msgpack.decode(home, type=Home)
-        self._asked: dict[bytes, Body | None] = {}
-        self._whom: dict[bytes, bytes] = {}  # who is to answer what was asked
-        self._answered = trio.Event()
+        self.asking = Asking(engine) if asking is None else asking
+        self.circle = circle
         self._signals: list[SignalItem] = []
-        self._shelf.journal.listen(self._heard)
 
     # -- consent -------------------------------------------------------------------------------------------------------
     async def opt_in(self, handle: str = "ranking") -> str:
@@ -118,21 +116,21 @@ class Rank:
 
     async def opt_out(self) -> str:
         """Nothing more is learned, and what was is forgotten; timelines are chronological again."""
-        said = await self._words(K.Consent(undo=True))
+        said = await self._words(K.Consent(undo=True, circle=self.circle))
         self._save(None)
         return said
 
     async def forget(self) -> str:
         """Have forgotten what was learned of us, and begin anew."""
-        return await self._words(K.Forget())
+        return await self._words(K.Forget(circle=self.circle))
 
     async def export(self) -> bytes:
         """What is known of us, as JSON."""
-        return (await self._ask(K.Export(), K.Known)).data
+        return (await self._ask(K.Export(circle=self.circle), K.Known)).data
 
     def _save(self, home: Home | None) -> None:
         self.home = home
-        self._shelf.journal.put(META, _HOME, home)
+        self._shelf.journal.put(META, self._place, home)
 
     async def set_slider(self, *, bridging: int | None = None, fresh: int | None = None) -> None:
         """Engagement or what both sides find informative, and how much new things count: permille."""
@@ -149,30 +147,12 @@ class Rank:
         return self.home
 
     # -- asking --------------------------------------------------------------------------------------------------------
-    def _say(self, body: Body, topic: bytes) -> bytes:
-        talk = self._shelf.conversations[topic]
-        return self._engine.say(talk, compose(body, seen=self._engine.seen(talk)), quiet=True)
-
     async def _ask(self, body: Body, wanted: type[B], of: tuple[bytes, bytes] | None = None) -> B:
         """``of``: account and topic of another ranker than the one we have opted in to."""
         home = self._need_home() if of is None else None
         account, topic = (home.account, home.topic) if home else of or (b"", b"")
         await self.flush()
-        message_id = self._say(body, topic)
-        self._asked[message_id] = None
-        self._whom[message_id] = account
-        try:
-            with trio.fail_after(ANSWER_S):
-                while self._asked[message_id] is None:
-                    await self._answered.wait()
-        except trio.TooSlowError:
-            raise RankError("the ranker does not answer; /timeline shows posts by time") from None
-        finally:
-            answer = self._asked.pop(message_id)
-            del self._whom[message_id]
-        if isinstance(answer, wanted):
-            return answer
-        raise RankError(answer.text if isinstance(answer, K.Refused) else "the ranker answered something else")
+        return await self.asking.ask(body, wanted, account, topic)
 
     async def model(self, account: bytes) -> K.Model:
         """Where a ranker's model lies; no consent is needed. Raises ``RankError``."""
@@ -180,22 +160,6 @@ class Rank:
 
     async def _words(self, body: Body) -> str:
         return (await self._ask(body, K.Because)).text
-
-    def _heard(self, event: Received) -> None:
-        if not self._asked or _MARK not in event.content:
-            return
-        try:
-            message = parse(event.content)
-        except RemoteProtocolError:
-            return
-        re, body = message.content.re, message.body
-        if re is not None and self._whom.get(re.id) == event.account and not isinstance(body, Unknown):
-            self._asked[re.id] = body
-            self._shelf.journal.after(self._wake)
-
-    def _wake(self) -> None:
-        self._answered.set()
-        self._answered = trio.Event()
 
     # -- pages ---------------------------------------------------------------------------------------------------------
     async def page(
@@ -212,7 +176,7 @@ class Rank:
         answer = await self._ask(
             K.Request(
                 count=count, bridging=home.bridging, fresh=home.fresh, ranking=ranking, place=place,
-                hidden=self.hidden(), words=self.words_hidden(), plain=not explore,
+                hidden=self.hidden(), words=self.words_hidden(), plain=not explore, circle=self.circle,
             ),
             K.Page,
         )  # fmt: skip
@@ -221,8 +185,12 @@ class Rank:
     async def briefing(self) -> RankedPage:
         """The page of the day: at most seven posts, of what both sides find informative."""
         answer = await self._ask(
-            K.Request(count=7, bridging=1000, hidden=self.hidden(), words=self.words_hidden(), briefing=True), K.Brief
-        )
+            K.Request(
+                count=7, bridging=1000, hidden=self.hidden(), words=self.words_hidden(), briefing=True,
+                circle=self.circle,
+            ),
+            K.Brief,
+        )  # fmt: skip
         try:
             brief = open_briefing(answer.signed, self._need_home().account)
             check_briefing(brief, DEFAULT)
@@ -230,7 +198,7 @@ class Rank:
             raise RankError(f"the briefing cannot be believed: {error}") from None
         items = tuple(one.item for one in brief.items)
         page = Page(b"", 0, brief.made_ms, brief.weights, brief.slider, items, None, brief.reader)
-        shown = await self._shown(page, answer.offsets, answer.notes)
+        shown = await self._shown(page, answer)
         told = {one.item.post: one for one in brief.items}
         agreed = [
             replace(
@@ -257,28 +225,34 @@ class Rank:
             check_page(page, DEFAULT, above)
         except (ScoringError, RemoteProtocolError) as error:
             raise RankError(f"the page cannot be believed: {error}") from None
-        shown = await self._shown(page, answer.offsets, answer.notes)
+        shown = await self._shown(page, answer)
         return RankedPage(tuple(shown), page, len(page.items) - len(shown), above)
 
-    async def _shown(
-        self, page: Page, offsets: Sequence[int], noted: Sequence[tuple[bytes, int] | None]
-    ) -> list[Ranked]:  # fmt: skip
+    async def _shown(self, page: Page, answer: K.Page | K.Brief) -> list[Ranked]:
         """The posts of a page that are there, and to be shown. Raises ``RankError``."""
-        if page.reader != self._shelf.account or len(offsets) != len(page.items):
-            raise RankError("the page is for somebody else, or does not say where its posts are")
-        places = [(item.author, offset) for item, offset in zip(page.items, offsets, strict=True)]
-        entries = await self._entries(places)
-        notes = await self._entries([place for place in noted if place is not None])
-        by_key = {entry.key: entry for entry in notes if entry is not None}
+        self._need_mine(page)
+        if len(answer.offsets) != len(page.items) or len(answer.edits) not in (0, len(page.items)):
+            raise RankError("the page does not say where its posts are")
+        places = [(item.author, offset) for item, offset in zip(page.items, answer.offsets, strict=True)]
+        noted = [place for place in answer.notes if place is not None]
+        changed = [(item.author, edit) for item, edit in zip(page.items, answer.edits, strict=False) if edit]
+        found = await self._entries([*places, *noted, *changed])
+        entries, beside = found[: len(places)], [entry for entry in found[len(places) :] if entry is not None]
+        by_key = {entry.key: entry for entry in beside}
+        edits = {entry.about_key: entry for entry in beside if isinstance(entry.body, F.Edit)}
         shown: list[Ranked] = []
         hide = self._timelines.filter()
         for number, (placed, entry) in enumerate(zip(page.items, entries, strict=True), page.first + 1):
             if entry is None or entry.key != placed.post:
                 continue
-            item = self._timelines.log(entry.account).item(entry)
+            item = _newest(self._timelines.log(entry.account), entry, edits.get(entry.key))
             if item is not None and not hide.hides(item):
                 shown.append(Ranked(item, placed, page.ranking, number, by_key.get(placed.note)))
         return shown
+
+    def _need_mine(self, page: Page) -> None:
+        if page.reader != self._shelf.account:
+            raise RankError("the page is for somebody else")
 
     async def _entries(self, places: Sequence[tuple[bytes, int]]) -> list[Entry | None]:
         reader = self._timelines.reader
@@ -292,7 +266,7 @@ class Rank:
         return await self._words(
             K.WhyNot(
                 post=entry.key, bridging=home.bridging, fresh=home.fresh, hidden=self.hidden(),
-                words=self.words_hidden(),
+                words=self.words_hidden(), circle=self.circle,
             )
         )  # fmt: skip
 
@@ -310,7 +284,7 @@ class Rank:
         """Send what was noted, with whatever is said next: a crash before that loses no more than a hint."""
         if self.home is not None and self._signals:
             items, self._signals = tuple(self._signals), []
-            self._say(K.Signals(items=items), self.home.topic)
+            self.asking.say(K.Signals(items=items, circle=self.circle), self.home.topic)
         await trio.lowlevel.checkpoint()
 
     async def shown(self, posts: Sequence[Ranked]) -> None:
@@ -336,3 +310,11 @@ class Rank:
         self._need_home()
         self.note(post, SignalKind.HIDE)
         await self.flush()
+
+
+def _newest(log: Log, entry: Entry, edit: Entry | None) -> Item | None:
+    """A post as it stands now; ``edit``: the version that the ranker names, which this device may not know yet."""
+    item, known = log.item(entry), [version.offset for version in log.edits.get(entry.id, ())]
+    if item is None or edit is None or edit.offset <= max(known, default=entry.offset):
+        return item
+    return replace(item, text=edit.text, media=edit.media, edits=len(known) + 1)

@@ -46,3 +46,12 @@ EXPLORE_EVERY: Final = 20  # one place in twenty is for exploration: 5 %
 EXPLORE_AGE_MS: Final = 2 * 86_400_000  # of posts that are explored: new ones
 EXPLORE_VIEWS: Final = 20  # looks after which enough is known of a post
 BRIEFING_AGE_MS: Final = 36 * 3_600_000  # a day, and what came in the evening before
+
+# -- circles ----------------------------------------------------------------------------------------------------------
+CIRCLES_MAX: Final = 1_000  # circles of one ranker: with all of their logs full, two gigabytes on the disk
+CIRCLES_OF_ONE: Final = 32  # of them admitted by one account: nobody fills a ranker up alone
+CIRCLE_EVENTS_MAX: Final = 5_000  # newest events that a circle's log keeps: read again in 0.4 s
+CIRCLE_BYTES_MAX: Final = 2 << 20  # of them: a ranking that was made has up to 3 KB
+CIRCLES_LOADED: Final = 16  # in memory between batches: 2.2 MB each when new, 6 MB more when the log is full
+CIRCLE_TICK_MS: Final = 60_000  # between fits of what bridges, while something is said
+CIRCLE_JUDGED_MS: Final = 2_000  # where notes or ratings have come meanwhile

@@ -1,7 +1,8 @@
 """A ranker with its log: events are numbered, applied, and written in one transaction with what they came from.
 
-The log is the truth: whoever opens the worker's database reads it from the start, and has the same ranker. Memory runs
-ahead of the disk by what is being written; nothing that was computed from it leaves before the write is durable, and a
+The log is the truth: whoever opens the worker's database reads the last snapshot and the log behind it, and has the
+same ranker. Of what the snapshot covers the newest events stay, for a version that cannot read it. Memory runs ahead of
+the disk by what is being written; nothing that was computed from it leaves before the write is durable, and a
 write that fails makes the process read the log anew.
 """
 
@@ -22,7 +23,7 @@ CREATE INDEX IF NOT EXISTS rank_log_reader ON rank_log (reader) WHERE reader IS 
 CREATE TABLE IF NOT EXISTS rank_erase (account BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rank_snapshot (n INTEGER PRIMARY KEY CHECK (n = 1), number INTEGER NOT NULL, data BLOB);
 CREATE TABLE IF NOT EXISTS rank_places (
-    entry BLOB PRIMARY KEY, account BLOB NOT NULL, place INTEGER NOT NULL
+    entry BLOB PRIMARY KEY, account BLOB NOT NULL, place INTEGER NOT NULL, edit INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rank_shards (shard INTEGER PRIMARY KEY, generation INTEGER NOT NULL, place INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS rank_readers (account BLOB PRIMARY KEY) WITHOUT ROWID
@@ -34,6 +35,9 @@ _ERASE: Final = (
 _READ: Final = 10_000  # events of one read of the log
 PLACES_MAX: Final = 200_000  # entries whose place is kept: beyond it those go that the ranker has forgotten itself
 SNAPSHOT_EVERY: Final = 20_000  # events: a restart learns at most so many again, some seconds' worth
+LOG_EVENTS_MAX: Final = 1_000_000  # that stay though a snapshot covers them: three minutes' learning, a few hundred MB
+LOG_SLICE: Final = 4 * SNAPSHOT_EVERY  # older ones that go with one snapshot: a log that was too long shrinks in steps
+_TRIM: Final = "DELETE FROM rank_log WHERE n IN (SELECT n FROM rank_log WHERE n <= ? ORDER BY n LIMIT ?)"
 
 
 class Shop:
@@ -70,7 +74,9 @@ class Shop:
                 self.number = number
             if not rows:
                 break
-        self.places = {key: (account, place) for key, account, place in self._query("SELECT * FROM rank_places")}
+        rows = self._query("SELECT entry, account, place, edit FROM rank_places")
+        self.places = {key: (account, place) for key, account, place, _ in rows}
+        self.edits = {key: edit for key, _, _, edit in rows if edit}  # where the newest versions lie
         self.shards = {shard: (g, place) for shard, g, place in self._query("SELECT * FROM rank_shards")}
         self.readers = {account for (account,) in self._query("SELECT account FROM rank_readers")}
 
@@ -115,16 +121,18 @@ class Shop:
         """A snapshot, if it is worth one: what a restart begins with. Only when everything applied was noted.
 
         With it goes out of the log whatever is left there of readers who wanted to be forgotten: the snapshot is of
-        after that, so a restart needs none of it.
+        after that, so a restart needs none of it. What is older than LOG_EVENTS_MAX goes, too.
         """
         if self.number - self.saved < SNAPSHOT_EVERY and not self.erasing:
             return []
         self.saved, self.erasing = self.number, False
         row = (self.number, self.ranker.snapshot())
+        old = (self.number - LOG_EVENTS_MAX, LOG_SLICE)
         return [
             lambda db: db.execute("INSERT OR REPLACE INTO rank_snapshot VALUES (1, ?, ?)", row),
             lambda db: db.execute(_ERASE),
             lambda db: db.execute("DELETE FROM rank_erase"),
+            lambda db: db.execute(_TRIM, old),
         ]
 
     def placed(self, found: dict[bytes, tuple[bytes, int]], gone: Iterable[bytes]) -> list[Write]:
@@ -137,11 +145,21 @@ class Shop:
             lost += [key for key in self.places if key not in known]
         for key in lost:
             self.places.pop(key, None)
-        rows = [(key, account, place) for key, (account, place) in found.items()]
+            self.edits.pop(key, None)
+        rows = [(key, account, place, self.edits.get(key, 0)) for key, (account, place) in found.items()]
         return [
-            lambda db: db.executemany("INSERT OR REPLACE INTO rank_places VALUES (?, ?, ?)", rows),
+            lambda db: db.executemany("INSERT OR REPLACE INTO rank_places VALUES (?, ?, ?, ?)", rows),
             lambda db: db.executemany("DELETE FROM rank_places WHERE entry = ?", [(key,) for key in lost]),
         ]
+
+    def edited(self, found: Iterable[tuple[bytes, int]]) -> list[Write]:
+        """Note where new versions of posts lie (key, offset in the author's feed); the highest counts."""
+        rows = []
+        for key, place in found:
+            if key in self.places and place > self.edits.get(key, 0):
+                self.edits[key] = place
+                rows.append((place, key))
+        return [lambda db: db.executemany("UPDATE rank_places SET edit = ? WHERE entry = ?", rows)] if rows else []
 
     def passed(self, shard: int, generation: int, place: int) -> list[Write]:
         """Note how far a shard log was read."""

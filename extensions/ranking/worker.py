@@ -1,4 +1,5 @@
-"""The ranking worker: reads what is public from the shard logs, and what readers tell it in their own conversations.
+"""The ranking worker: reads what is public from the shard logs, what is said in circles that admitted it, and what
+readers tell it in their own conversations.
 
     chappe up --with ranking
 
@@ -10,20 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 import trio
 
 from clients.connection import Link, LinkDown
+from clients.engine import Engine
+from clients.events import AnyEvent, Removed
 from clients.feed.entries import Entry
 from clients.feed.reading import Reader
+from clients.records import Status, Work
+from clients.shelf import Shelf
 from clients.tasks import open_tasks
 from extensions.errors import WorkerError
 from extensions.host import Process
-from extensions.jobs import Batch
+from extensions.jobs import Batch, Job
+from extensions.ranking import circle as circle_rows
 from extensions.ranking import events as E
-from extensions.ranking.answers import Answers
+from extensions.ranking.answers import Answers, Outcome, refused
+from extensions.ranking.circles import LEARNS, Circles
 from extensions.ranking.lag import Lag
 from extensions.ranking.public import events_of
 from extensions.ranking.ranker import Statistics
@@ -33,13 +41,14 @@ from extensions.ranking.shop import TABLES, Shop, Write
 from extensions.store import WorkerVault
 from extensions.worker import Worker
 from protocol.codec import decode_struct
-from protocol.errors import RemoteProtocolError
+from protocol.errors import Code, RemoteProtocolError
 from protocol.feeds import Pointer
 from protocol.identity import SigningKey
-from protocol.ids import feed_topic, shard_topic
+from protocol.ids import feed_topic, pair_topic, shard_topic
 from protocol.limits import FEED_GET_MAX, FEED_SHARDS
 from protocol.messages import feed as F
 from protocol.messages import rank as K
+from protocol.messages.rank import RefusedCode
 from protocol.requests import FeedEntry
 
 NAME: Final = "ranking"
@@ -47,16 +56,23 @@ POLL_S: Final = 0.25  # how often the heads of the shard logs are asked for: one
 TICK_MS: Final = 60_000  # between fits of what bridges, which take a part of a second
 JUDGED_MS: Final = 2_000  # where notes or ratings have come meanwhile
 _READERS: Final = "readers"  # as a source of what is to be learned, beside the shards
+_NO_CIRCLE: Final = "there is no such circle of which both you and this ranker are members; a member admits the ranker"
+_NOT_HERE: Final = "ask in your own conversation with this ranker: here everybody would see what you read"
+_FULL: Final = "this ranker has no room for another circle, and leaves; nothing of what is said here was kept"
 _SHARDS: Final = tuple(shard_topic(number) for number in range(FEED_SHARDS))
 
 
 @dataclass(frozen=True, slots=True)
 class RankingStatistics:
-    """``lag_ms``: age of the oldest thing said that is not learned; at rest, of the last look at the shard logs."""
+    """``lag_ms``: age of the oldest thing said that is not learned; at rest, of the last look at the shard logs.
+
+    ``circles``: of those that admitted the ranker, how many are in memory.
+    """
 
     ranker: Statistics
     lag_ms: int
     shadow: ShadowStatistics | None
+    circles: int
 
 
 class Ranking:
@@ -72,24 +88,37 @@ class Ranking:
         self._shipments = Shipments()
         self.lag = Lag()
         self._judged = False  # notes or ratings came since the last tick
+        self._circles: WeakKeyDictionary[Engine, Circles] = WeakKeyDictionary()  # a process may hear of some at once
+
+    def circles(self, process: Process) -> Circles:
+        """The circles of a process."""
+        found = self._circles.get(process.engine)
+        if found is None:
+            found = self._circles[process.engine] = Circles(process.engine.shelf.vault.query)
+        return found
+
+    def witness(self, process: Process, event: AnyEvent) -> Sequence[Write]:
+        """What happens to groups, in the transaction in which it does."""
+        writes = self.circles(process).witness(process.engine.shelf, event)
+        if isinstance(event, Removed):
+            process.items.drop(event.topic)
+        return writes
 
     # -- readers -------------------------------------------------------------------------------------------------------
     async def take(self, batch: Batch) -> None:
         """The taker: deal with readers' messages, each with what it writes and what is answered, as one."""
         while batch.engine not in self._answers:
             await self._opened.wait()
-        answers, shop = self._answers[batch.engine], self.shop
+        shop, circles = self.shop, self._circles[batch.engine]
         assert shop is not None
         if shop.stale:
             await trio.to_thread.run_sync(shop.load)
         self._busy = True
         self.lag.waits(_READERS, min(job.item.ts for job in batch.jobs))
+        circles.begin()
         try:
             for job in batch.jobs:
-                if isinstance(job.body, K.Ship):
-                    self._shipments.want(job.topic, job.id)
-                    continue
-                outcome = answers.answer(job.account, job.item.ts, job.body)
+                outcome = await self._deal(batch.engine, job, shop, circles)
                 for write in outcome.writes:
                     batch.write(write)
                 for body in outcome.says:
@@ -99,6 +128,28 @@ class Ranking:
         finally:
             self._busy = False
             shop.stale = not batch.is_committed  # then memory is ahead of the tables: they are read anew first
+            circles.settle(written=batch.is_committed)
+
+    async def _deal(self, engine: Engine, job: Job[Any], shop: Shop, circles: Circles) -> Outcome:
+        """Decide on one message."""
+        body, shelf = job.body, engine.shelf
+        is_ours = job.topic == pair_topic(shelf.account, job.account)
+        if isinstance(body, LEARNS):
+            return Outcome(writes=[] if is_ours else await circles.hear(shelf, job.item, body))
+        if not is_ours:
+            return Outcome([] if isinstance(body, K.Signals) else [refused(_NOT_HERE, RefusedCode.NOT_HERE)])
+        if isinstance(body, K.Ship):
+            self._shipments.want(job.topic, job.id)
+            return Outcome()
+        answers = self._answers[engine]
+        if not body.circle:
+            return answers.answer(job.account, job.item.ts, body, shop)
+        circle = await circles.asked(shelf, body.circle, job.account)
+        if circle is None:
+            return Outcome([] if isinstance(body, K.Signals) else [refused(_NO_CIRCLE, RefusedCode.NO_CIRCLE)])
+        writes = circle.tick(shelf.clock_ms())
+        outcome = answers.answer(job.account, job.item.ts, body, circle)
+        return Outcome(outcome.says, writes + outcome.writes)
 
     # -- what is public ------------------------------------------------------------------------------------------------
     async def run(self, process: Process) -> None:
@@ -108,19 +159,23 @@ class Ranking:
             raise WorkerError("this worker's database does not hold its root key, with which it signs pages")
         shop = self.shop = await trio.to_thread.run_sync(self._open, shelf.vault)
         key = SigningKey(shelf.identity.root_seed)
-        self._answers[process.engine] = Answers(shop, key, shelf.clock_ms)
+        circles = self.circles(process)
+        self._answers[process.engine] = Answers(key, shelf.clock_ms)
         self._opened.set()
         self._opened = trio.Event()
         reader = Reader(process.engine.directory, _linked(process))
         try:
+            await _look_around(process, circles, reader)
             async with open_tasks((LinkDown,)) as nursery:
                 nursery.start_soon(self._shipments.run, process, self._still, key, _linked(process))
                 while True:
                     await self._round(process, shop, reader)
                     await self._tick(process, shop)
+                    await _tidy(process, circles)
                     await trio.sleep(POLL_S)
         finally:
             self._answers.pop(process.engine, None)
+            self._circles.pop(process.engine, None)
             self.shop = None
 
     def _open(self, vault: WorkerVault) -> Shop:
@@ -139,7 +194,8 @@ class Ranking:
         if shop is None:
             raise LookupError("the ranker has not read its tables yet")
         shadow = None if shop.shadow is None else shop.shadow.statistics()
-        return RankingStatistics(shop.ranker.statistics(), self.lag.age_ms(now_ms), shadow)
+        loaded = sum(circles.loaded for circles in self._circles.values())
+        return RankingStatistics(shop.ranker.statistics(), self.lag.age_ms(now_ms), shadow, loaded)
 
     def _still(self) -> Shop | None:
         """The shop, when everything that it knows is written or about to be."""
@@ -181,6 +237,38 @@ async def _write(process: Process, writes: list[Write]) -> None:
     await process.engine.shelf.journal.flushed()
 
 
+async def _look_around(process: Process, circles: Circles, reader: Reader) -> None:
+    """Ask which of our circles we are still in: we may have been put out of one while nobody was here."""
+    shelf = process.engine.shelf
+    before = {topic: _standing(shelf, topic) for topic in await circles.topics()}
+    for topic, head in zip(before, await reader.heads(list(before)), strict=True):
+        if head.code == Code.NOT_FOUND and _standing(shelf, topic) == before[topic]:
+            process.engine.shut_out(topic)
+    await shelf.journal.flushed()
+
+
+def _standing(shelf: Shelf, topic: bytes) -> tuple[int, int, int] | None:
+    talk = shelf.conversations.get(topic)
+    return None if talk is None else (talk.status, talk.group, talk.fence)
+
+
+async def _tidy(process: Process, circles: Circles) -> None:
+    """Leave groups for which there was no room, and have the file hold nothing of circles that are gone."""
+    while circles.doubtful:
+        topic = circles.doubtful.pop()
+        talk = process.engine.shelf.conversations.get(topic)
+        going = any(row.work == Work.LEAVE for row in process.engine.outbox.lane(topic).rows)
+        if talk is None or talk.status != Status.ACTIVE or going:
+            continue
+        if await circles.is_homeless(topic):
+            effects = process.effects()
+            effects.say(topic, refused(_FULL, RefusedCode.FULL), None)
+            effects.commit(())
+            process.engine.leave(talk)
+            await process.engine.shelf.journal.flushed()
+    await circles.scrub(process.engine.shelf.vault)
+
+
 async def _entries(reader: Reader, pointers: Sequence[FeedEntry]) -> list[Entry]:
     """What pointers point to, as far as it is there and is what it says, in their order."""
     places = []
@@ -199,7 +287,8 @@ def learned(shop: Shop, entries: Sequence[Entry]) -> list[Write]:
     posts = {event.id for event in events if isinstance(event, E.Post | E.Note)}
     places = {entry.key: (entry.account, entry.offset) for entry in entries if entry.key in posts}
     gone = [event.post for event in events if isinstance(event, E.Deleted)]
-    return shop.apply(events) + shop.placed(places, gone)
+    changed = [(e.about_key, e.offset) for e in entries if isinstance(e.body, F.Edit) and not e.doubt]
+    return shop.apply(events) + shop.placed(places, gone) + shop.edited(changed)
 
 
 def _linked(process: Process) -> Callable[[], Awaitable[Link]]:
@@ -223,16 +312,20 @@ def make_worker() -> Worker:
             "rank.forget",
             "rank.export",
             "rank.ship",
+            *(body.TYPE for body in LEARNS),
         ),
         produces=("rank.page", "rank.brief", "rank.because", "rank.known", "rank.refused", "rank.model"),
-        keeps="what is public, and of readers who opted in what they did with which post, until they say forget",
-        trust="that it learns only from what it was told; every page shows the sum of each score, signed",
-        tables=TABLES,
+        keeps="what is public, and of readers who opted in what they did with which post, until they say forget; of a "
+        "circle that made it a member the same, apart from all else and until it is put out",
+        trust="that it learns only from what it was told, and tells nobody else; every page shows the sum of each "
+        "score, signed",
+        tables=f"{TABLES};{circle_rows.TABLES}",
         single=True,
     )
     ranking = Ranking(made)
     made.taker(ranking.take)
     made.beside(ranking.run)
+    made.watches(ranking.witness)
     return made
 
 

@@ -2,6 +2,10 @@
 
 Nothing is learned of a reader before ``rank.consent``. Times of signals are the relay's, never the reader's. There are
 no floats: a signal's value is in milliseconds (dwell) or permille.
+
+``circle`` is the topic of a circle that has admitted the ranker as a member; empty: what is public. It is answered to
+the circle's present members only, in their own conversation with the ranker; consent, signals, cursors and what is
+known are each circle's own.
 """
 
 from __future__ import annotations
@@ -22,6 +26,18 @@ Ranking = Annotated[bytes, Meta(max_length=L.KEY_BYTES)]
 Permille = Annotated[int, Meta(ge=0, le=1000)]
 Said = Annotated[str, Meta(max_length=L.RANK_TEXT_CHARS_MAX)]
 RankWord = Annotated[str, Meta(min_length=1, max_length=L.SYNC_NAME_CHARS_MAX)]
+CircleTopic = Annotated[bytes, Meta(max_length=L.KEY_BYTES)]
+
+
+class RefusedCode(IntEnum):
+    """Why a ranker did not do something."""
+
+    OTHER = 0
+    NO_CONSENT = 1  # the reader has not opted in, or not for this circle
+    NO_CIRCLE = 2  # one of the two is no member of that circle: the answer is the same for whichever it is
+    GONE = 3  # a ranking that is over, or of another circle or reader
+    NOT_HERE = 4  # asked where others listen: ask in the conversation of two
+    FULL = 5  # no room for another circle; said in that circle before the ranker leaves it
 
 
 class SignalKind(IntEnum):
@@ -55,6 +71,7 @@ class Consent(Body, frozen=True):
 
     undo: bool = False
     follows: Annotated[tuple[Key, ...], Meta(max_length=1000)] = ()
+    circle: CircleTopic = b""
 
 
 @register("rank.signal")
@@ -62,6 +79,7 @@ class Signals(Body, frozen=True):
     """What a reader did, several things at once."""
 
     items: Annotated[tuple[SignalItem, ...], Meta(max_length=L.RANK_SIGNALS_MAX)]
+    circle: CircleTopic = b""
 
 
 @register("rank.request")
@@ -77,24 +95,30 @@ class Request(Body, frozen=True):
     words: Annotated[tuple[RankWord, ...], Meta(max_length=L.RANK_HIDDEN_MAX)] = ()
     plain: bool = False  # no exploration
     briefing: bool = False  # the page of the day, at most seven posts
+    circle: CircleTopic = b""
 
 
 @register("rank.page")
 class Page(Body, frozen=True):
-    """A signed page (``protocol.scoring.page``), and where its posts and their notes lie in their authors' feeds."""
+    """A signed page (``protocol.scoring.page``), and where its posts and their notes lie in their authors' feeds.
+
+    ``edits``: where the newest version of each post lies; 0, or none at all: it was not changed. Of a circle it says no
+    places: members find its posts, by their keys, among what was said to them."""
 
     signed: Annotated[bytes, Meta(max_length=L.RANK_PAGE_BYTES_MAX)]
     offsets: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)]
     notes: Annotated[tuple[tuple[Key, UInt] | None, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)] = ()
+    edits: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_PAGE_ITEMS_MAX)] = ()
 
 
 @register("rank.brief")
 class Brief(Body, frozen=True):
-    """A signed briefing, and where its posts and their notes lie."""
+    """A signed briefing, and where its posts, their notes and their newest versions lie."""
 
     signed: Annotated[bytes, Meta(max_length=L.RANK_PAGE_BYTES_MAX)]
     offsets: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)]
     notes: Annotated[tuple[tuple[Key, UInt] | None, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)] = ()
+    edits: Annotated[tuple[UInt, ...], Meta(max_length=L.RANK_BRIEFING_ITEMS)] = ()
 
 
 @register("rank.whynot")
@@ -106,6 +130,7 @@ class WhyNot(Body, frozen=True):
     fresh: Permille = 0
     hidden: Keys = ()
     words: Annotated[tuple[RankWord, ...], Meta(max_length=L.RANK_HIDDEN_MAX)] = ()
+    circle: CircleTopic = b""
 
 
 @register("rank.because")
@@ -119,10 +144,14 @@ class Because(Body, frozen=True):
 class Forget(Body, frozen=True):
     """Forget all that was learned of me, and say so. Consent stays."""
 
+    circle: CircleTopic = b""
+
 
 @register("rank.export")
 class Export(Body, frozen=True):
     """What is known of me?"""
+
+    circle: CircleTopic = b""
 
 
 @register("rank.known")
@@ -147,6 +176,7 @@ class Model(Body, frozen=True):
 
 @register("rank.refused")
 class Refused(Body, frozen=True):
-    """It was not done; the text says why and what to do."""
+    """It was not done; the text says why and what to do, ``code`` (of ``RefusedCode``) which case it is."""
 
     text: Said
+    code: Annotated[int, Meta(ge=0, le=255)] = 0

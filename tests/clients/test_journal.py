@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,7 @@ import trio.testing
 from clients.client import open_client
 from clients.events import AnyEvent, AnyNotice, CaughtUp, Connected, Forked, Received, Removed, Stored
 from clients.journal import Journal
-from clients.vault import Secret, Vault, VaultError
+from clients.vault import Batch, Secret, Vault, VaultError
 from tests.support.clients import MemoryVault, events_of, open_world, texts
 
 TOPIC, ID = bytes([7]) * 32, bytes(16)
@@ -222,3 +223,20 @@ async def test_everybody_who_listens_hears_what_is_told(autojump_clock: object) 
         journal.tell(event)
     assert heard == [one, one]
     await journal.commit()
+
+
+async def test_nothing_is_written_over_a_hole(autojump_clock: object) -> None:
+    class Full(MemoryVault):
+        tries = 0
+
+        def commit(self, batches: Sequence[Batch]) -> None:
+            self.tries += 1
+            raise VaultError("the disk is full")
+
+    vault = Full()
+    journal = Journal(cast("Vault", vault), lambda told: None)
+    for _ in range(2):
+        journal.put("place", b"name", b"value")
+        with pytest.raises(VaultError, match="full"):
+            await journal.commit()
+    assert vault.tries == 1

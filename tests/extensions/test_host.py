@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from clients.events import Received, decode_event
+from clients.events import AnyEvent, Joined, Received, Removed, decode_event
 from extensions import letters
 from extensions.errors import WorkerError
 from extensions.host import Process, open_database
 from extensions.jobs import Job
-from extensions.store import place_of
+from extensions.store import Write, place_of
 from protocol.ids import slot_of
 from protocol.manifest import is_genuine
 from protocol.messages import parse
@@ -194,3 +194,25 @@ async def test_orders_are_carried_out(tmp_path: Path) -> None:
             letters.decide(outside, letters.letters(outside)[0].item.number, skip=True)
         await until(lambda: not letters.letters(running.vault))
         await until(lambda: not list(running.vault.scan("orders")))
+
+
+async def test_what_happens_to_conversations_is_written_with_it(tmp_path: Path) -> None:
+    worker = make_worker(tables="CREATE TABLE IF NOT EXISTS seen (event TEXT, topic BLOB)", single=True)
+    heard: list[AnyEvent] = []
+
+    @worker.watches
+    def note(process: Process, event: AnyEvent) -> list[Write]:
+        heard.append(event)
+        row = (type(event).__name__, event.topic)
+        return [lambda db: db.execute("INSERT INTO seen VALUES (?, ?)", row)] if isinstance(event, Joined) else []
+
+    async with open_stage(tmp_path) as stage:
+        running = await stage.start(worker)
+        ann = await stage.person("ann")
+        topic = await ann.pair()
+        await ann.ask(topic)
+        assert await ann.hears(topic, 1) == ["hello"]  # so that it has joined is written
+        assert running.vault.query("SELECT * FROM seen") == [("Joined", topic)]
+        running.process.engine.shut_out(topic)
+        running.process.engine.shut_out(bytes(32))  # of which it knows nothing
+        assert [type(event) for event in heard] == [Joined, Removed]

@@ -108,3 +108,22 @@ async def test_slots_move_with_what_waits_in_them(tmp_path: Path, monkeypatch: p
         await shelf.journal.commit()
         with pytest.raises(LookupError):
             again.read(found[1])
+
+
+async def test_a_conversation_of_which_nothing_is_to_stay(tmp_path: Path) -> None:
+    with database(tmp_path) as vault:
+        items, shelf, ready = make(vault)
+        for slot in (1, 1, 2, 2):
+            shelf.journal.tell(said(slot, len(items) + 1))
+        await shelf.journal.commit()
+        for waiting in (ready[0], ready[3]):
+            items.bury(items.read(waiting), "roll", 1, "no", 5)
+        await shelf.journal.commit()
+        items.drop(topic(1))
+        await shelf.journal.commit()
+        assert (vault.places(ITEMS), vault.places(DEAD)) == ({2: 1}, {2: 1})
+        assert [items.is_ours(waiting) for waiting in ready] == [False, False, True, False]
+        assert (len(items), items.statistics().dead) == (1, 1)
+        items.drop(b"\2" + b"u" * 31)  # another conversation of that slot
+        await shelf.journal.commit()
+        assert (vault.places(ITEMS), vault.places(DEAD)) == ({2: 1}, {2: 1})

@@ -108,3 +108,30 @@ def test_a_database_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(VaultError, match="cannot be written"):
         vault.claim({1: 1})
     vault.close()
+
+
+def test_what_was_deleted_securely_is_in_neither_file(tmp_path: Path) -> None:
+    vault = opened(tmp_path, "CREATE TABLE IF NOT EXISTS notes (n INTEGER PRIMARY KEY, note BLOB)")
+    secret = b"of which nothing is to stay" * 100
+    noted = batch(1)
+    vault.claim({1: 1})
+    noted.writes = [lambda db: db.executemany("INSERT INTO notes (note) VALUES (?)", [(secret,)] * 20)]
+    vault.commit([noted])
+
+    def files() -> bytes:
+        return b"".join(path.read_bytes() for path in tmp_path.glob("worker.db*"))
+
+    assert secret[:50] in files()
+    gone = batch(1)
+    gone.writes = [lambda db: db.execute("PRAGMA secure_delete = ON"), lambda db: db.execute("DROP TABLE notes")]
+    vault.commit([gone])
+    reader = sqlite3.connect(tmp_path / "worker.db", isolation_level=None)
+    reader.execute("PRAGMA busy_timeout = 0")
+    vault._db.execute("PRAGMA busy_timeout = 0")
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM slots").fetchall()
+    assert not vault.scrub()  # somebody reads there
+    reader.close()
+    assert vault.scrub()
+    assert secret[:50] not in files()
+    vault.close()

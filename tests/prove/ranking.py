@@ -10,7 +10,7 @@ from functools import partial
 import trio
 
 from tests.support import feeds_proof as F
-from tests.support import ranking_proof
+from tests.support import ranking_circle_proof, ranking_proof
 from tests.support.proof import Proof
 
 
@@ -21,6 +21,7 @@ async def run(seed: int, only: str) -> int:
     await proof.show("a week away", partial(F.a_week_away, seed))
     await proof.show("bad input into feeds and signals", partial(F.bad_input, seed))
     await proof.show("the ranker is killed", partial(F.restart, seed))
+    await ranking_circle_proof.show_all(proof, seed)
     await ranking_proof.show_all(proof, seed)
     return proof.conclude()
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import trio
 
 from clients.client import Client
+from clients.connection import Refusal
+from clients.directory import CannotAdd
 from clients.feed import Entry, Gap, Item
-from tests.support.workers import Stage, open_stage
+from tests.support.workers import WAIT_S, Stage, open_stage
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -31,3 +38,13 @@ async def said(client: Client, text: str, *tags: str) -> Entry:
 def texts(page: Sequence[Item | Gap]) -> list[str]:
     """What a page says; gaps as how much is missing."""
     return [item.text if isinstance(item, Item) else f"gap {item.first}-{item.last}" for item in page]
+
+
+async def patiently(doing: Callable[[], Awaitable[T]]) -> T:
+    """Do what fails as long as somebody who has just come cannot be found or added."""
+    with trio.fail_after(WAIT_S):
+        while True:
+            try:
+                return await doing()
+            except (CannotAdd, Refusal):
+                await trio.sleep(0.01)

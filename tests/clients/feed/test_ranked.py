@@ -11,7 +11,7 @@ from msgspec import structs
 
 from clients.client import Client
 from clients.events import Received
-from clients.feed import ranked
+from clients.feed import asking, ranked
 from clients.feed.ranked import RankError
 from extensions.ranking import worker
 from protocol.ids import tagged_hash
@@ -21,6 +21,7 @@ from protocol.messages.rank import SignalKind
 from protocol.scoring.page import open_page, sign_page
 from tests.support.feeds import said
 from tests.support.ranking import open_ranking
+from tests.support.workers import until
 
 
 @pytest.fixture(autouse=True)
@@ -113,9 +114,9 @@ async def test_a_ranker_that_refuses_or_is_silent(tmp_path: Path, monkeypatch: p
         assert home is not None
         for content in (b"rank.", compose(K.Because(text="x"))):
             event = Received(topic=b"t", offset=1, id=b"i", account=home.account, device=b"d", ts=1, content=content)
-            rank._heard(event)
+            rank.asking._heard(event)
         await town.running.crash()
-        monkeypatch.setattr(ranked, "ANSWER_S", 0.01)
+        monkeypatch.setattr(asking, "ANSWER_S", 0.01)
         with pytest.raises(RankError, match="does not answer"):
             await rank.export()
 
@@ -134,6 +135,53 @@ async def test_pages_go_on_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert {item.item.entry.key for item in (*first.items, *second.items)} == {post.key for post in posts}
         with pytest.raises(RankError, match="whole ranking"):
             await bob.feed.rank.page(3, below=second)
+
+
+async def test_the_newest_version_of_somebody_whom_one_does_not_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_ranking(tmp_path) as town:
+        ann, cem = [(await town.stage.person(name)).client for name in ("ann", "cem")]
+        first, second = await said(ann, "one"), await said(ann, "two")
+        other = await said(cem, "three")
+        bob = await town.reader("bob")
+        await town.knows(first, second, other)
+        changed = [await ann.feed.stored(await ann.feed.edit(first, text)) for text in ("one!", "one!!")]
+        await until(lambda: town.shop.edits.get(first.key) == changed[1].offset, "the edit")
+        page = await bob.feed.rank.page(explore=False)
+        assert {item.item.text: item.item.edits for item in page.items} == {"one!!": 1, "two": 0, "three": 0}
+        assert {item.item.text for item in (await bob.feed.rank.briefing()).items} == {"one!!", "two", "three"}
+        await bob.feed.hide_word("!!")
+        assert {item.item.text for item in (await bob.feed.rank.page(explore=False)).items} == {"two", "three"}
+        await bob.feed.hide_word("!!", undo=True)
+
+        log = bob.feed.timelines.log(ann.account)  # as far as this device knows the feed itself
+        log.add(changed[0])
+        page = await bob.feed.rank.page(explore=False)
+        assert {item.item.text: item.item.edits for item in page.items}["one!!"] == 2
+        log.add(changed[1])
+        again = await bob.feed.rank.page(explore=False)
+        assert [item.item for item in again.items] == [item.item for item in page.items]
+
+        good = await _answer(bob)
+        asked: list[K.Page] = []
+
+        async def ask(body: object, wanted: object) -> Any:
+            return asked.pop()
+
+        monkeypatch.setattr(bob.feed.rank, "_ask", ask)
+        log.begin(1, 0)
+        place = [item.item.entry.key for item in page.items].index(second.key)
+        lies = [(structs.replace(good, edits=tuple(first.offset if n == place else 0 for n in range(3))), "two"),
+                (structs.replace(good, edits=tuple(changed[1].offset if n == place else 0 for n in range(3))), "two"),
+                (structs.replace(good, edits=()), "two")]  # fmt: skip
+        for lie, text in lies:  # no edit, one of another post, none
+            asked.append(lie)
+            shown = await bob.feed.rank.page(explore=False)
+            assert text in {item.item.text for item in shown.items}
+        asked.append(structs.replace(good, edits=(1,)))
+        with pytest.raises(RankError, match="does not say"):
+            await bob.feed.rank.page(explore=False)
 
 
 async def test_ones_rights_and_settings(tmp_path: Path) -> None:

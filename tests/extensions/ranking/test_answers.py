@@ -8,9 +8,10 @@ import pytest
 
 from extensions.ranking import answers as module
 from extensions.ranking import events as E
-from extensions.ranking.answers import Answers
+from extensions.ranking.answers import Answers, Books, Outcome
 from extensions.ranking.shop import Shop
 from protocol.identity import SigningKey
+from protocol.messages import Body
 from protocol.messages import rank as K
 from protocol.messages.rank import SignalItem, SignalKind
 from protocol.scoring.page import check_briefing, check_page, open_briefing, open_page
@@ -31,24 +32,36 @@ def shop() -> Shop:
     return made
 
 
+class Asked(Answers):
+    """Asked about one shop."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__(KEY, lambda: NOW_MS)
+        self.shop = shop
+
+    def answer(self, reader: bytes, at_ms: int, body: Body, books: Books | None = None) -> Outcome:
+        return super().answer(reader, at_ms, body, books or self.shop)
+
+
 @pytest.fixture
-def answers(shop: Shop) -> Answers:
-    made = Answers(shop, KEY, lambda: NOW_MS)
+def answers(shop: Shop) -> Asked:
+    made = Asked(shop)
     made.answer(BOB, NOW_MS, K.Consent(follows=(ANN,)))
     return made
 
 
 def test_nothing_without_consent(shop: Shop) -> None:
-    answers = Answers(shop, KEY, lambda: NOW_MS)
+    answers = Asked(shop)
     outcome = answers.answer(BOB, NOW_MS, K.Signals(items=(SignalItem(POST, SignalKind.LIKE),)))
     assert (outcome.says, outcome.writes) == ([], [])
     for body in (REQUEST, K.WhyNot(post=POST, bridging=0), K.Export(), K.Forget()):
         (said,) = answers.answer(BOB, NOW_MS, body).says
         assert isinstance(said, K.Refused)
+        assert said.code == K.RefusedCode.NO_CONSENT
     assert shop.number == 1
 
 
-def test_a_page_is_signed_and_adds_up(answers: Answers) -> None:
+def test_a_page_is_signed_and_adds_up(answers: Asked) -> None:
     (said,) = answers.answer(BOB, NOW_MS, REQUEST).says
     assert isinstance(said, K.Page)
     page = open_page(said.signed, KEY.public)
@@ -62,16 +75,17 @@ def test_a_page_is_signed_and_adds_up(answers: Answers) -> None:
     assert said.offsets == ()
 
 
-def test_a_cursor_of_somebody_else(answers: Answers) -> None:
+def test_a_cursor_of_somebody_else(answers: Asked) -> None:
     (said,) = answers.answer(BOB, NOW_MS, REQUEST).says
     assert isinstance(said, K.Page)
     ranking = open_page(said.signed, KEY.public).ranking
     answers.answer(CEM, NOW_MS, K.Consent())
     (said,) = answers.answer(CEM, NOW_MS, K.Request(count=5, bridging=500, ranking=ranking)).says
     assert isinstance(said, K.Refused)
+    assert said.code == K.RefusedCode.GONE
 
 
-def test_signals_are_learned_and_bounded(answers: Answers, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signals_are_learned_and_bounded(answers: Asked, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RANK_SIGNALS_PER_DAY", 3)
     items = (
         SignalItem(POST, SignalKind.DWELL, 2500, b"r", 1), SignalItem(POST, SignalKind.LIKE, 500),
@@ -89,7 +103,7 @@ def test_signals_are_learned_and_bounded(answers: Answers, shop: Shop, monkeypat
     assert module._signal(BOB, 5, items[2]) == E.Signal(BOB, POST, "view", 1.0, 5, b"", -1)
 
 
-def test_ones_rights(answers: Answers, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ones_rights(answers: Asked, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     (said,) = answers.answer(BOB, NOW_MS, K.WhyNot(post=b"?" * 32, bridging=0)).says
     assert isinstance(said, K.Because)
     (said,) = answers.answer(BOB, NOW_MS, K.Export()).says

@@ -41,6 +41,8 @@ def test_what_is_written_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shop.apply([]) == []
     database.write(shop.placed({POST: (ANN, 7), ANN: (ANN, 8)}, []))
     database.write(shop.placed({}, [ANN, BOB]))
+    database.write(shop.edited([(POST, 9), (POST, 8), (BOB, 9)]))  # of what is not known there is no version
+    assert shop.edited([(POST, 9)]) == []
     database.write(shop.passed(3, 1, 40))
     database.write(shop.passed(3, 1, 41))
     database.write(shop.consented(BOB, undo=False))
@@ -48,6 +50,11 @@ def test_what_is_written_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     database.write(shop.consented(ANN, undo=True))
     again = Shop(database.query)
     assert (again.number, again.places, again.shards, again.readers) == (3, {POST: (ANN, 7)}, {3: (1, 41)}, {BOB})
+    assert again.edits == shop.edits == {POST: 9}
+    database.write(again.placed({POST: (ANN, 7)}, []))
+    assert Shop(database.query).edits == {POST: 9}
+    database.write(again.placed({}, [POST]))
+    assert again.edits == Shop(database.query).edits == {}
     assert again.ranker.statistics() == shop.ranker.statistics()
     assert again.ranker.export(BOB) == shop.ranker.export(BOB)
 
@@ -59,6 +66,31 @@ def test_what_was_not_written_is_forgotten() -> None:
     shop.stale = True
     shop.load()
     assert (shop.number, shop.stale, shop.ranker.statistics().posts) == (0, False, 0)
+
+
+def test_the_log_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("SNAPSHOT_EVERY", 10), ("LOG_EVENTS_MAX", 15), ("LOG_SLICE", 12)):
+        monkeypatch.setattr(module, name, value)
+    database = Database()
+    shop = Shop(database.query)
+    kept = []
+    for n in range(6):
+        database.write(
+            shop.apply([E.Post((10 * n + m).to_bytes(32, "big"), ANN, 1_000 + 10 * n + m) for m in range(10)])
+        )
+        database.write(shop.snapshot())
+        kept.append([number for (number,) in database.query("SELECT n FROM rank_log ORDER BY n")])
+    assert [(numbers[0], numbers[-1]) for numbers in kept] == [(1, 10), (6, 20), (16, 30), (26, 40), (36, 50), (46, 60)]
+    again = Shop(database.query)
+    assert again.ranker.snapshot() == shop.ranker.snapshot()
+    assert again.number == shop.number == 60
+    monkeypatch.setattr(module, "LOG_EVENTS_MAX", 1)
+    database.write(shop.apply([E.Post(bytes([n]) * 32, ANN, 2_000) for n in range(1, 11)]))
+    database.write(shop.snapshot())  # no more than a slice at once
+    assert len(database.query("SELECT n FROM rank_log")) == 25 - 12
+    database.write([lambda db: db.execute("UPDATE rank_snapshot SET data = x'00'")])  # as of another version
+    short = Shop(database.query)
+    assert (short.number, short.ranker.statistics().posts) == (70, 13)
 
 
 def test_a_snapshot_saves_most_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from clients.feed.ranked import RankError
+from extensions.ranking import bounds
 from extensions.ranking import worker as module
 from extensions.ranking.shadow import FILE
-from protocol.messages.rank import SignalKind
-from tests.support.feeds import said
+from protocol.messages import feed as F
+from protocol.messages import rank as K
+from protocol.messages.rank import RefusedCode, SignalKind
+from tests.support.feeds import patiently, said
 from tests.support.ranking import open_ranking, start
+from tests.support.ranking_circles import bodies, open_club
 from tests.support.workers import until
 
 
@@ -104,3 +108,36 @@ async def test_a_restart_goes_on_from_the_log(tmp_path: Path) -> None:
         await again.knows(other)
         await ann.feed.stored(await ann.feed.delete(other))
         await until(lambda: other.key not in again.shop.places, "the end of it")
+
+
+async def test_circles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "CIRCLES_OF_ONE", 1)
+    async with open_club(tmp_path) as club:
+        await club.admit(club.circle, club.bob)
+        (post,) = await club.says(club.circle, "among us")
+        ranked = club.of(club.bob, club.circle).ranked
+        await ranked.opt_in()
+        home = ranked.home
+        assert home is not None
+        assert [item.item.entry.key for item in (await ranked.page()).items] == [post.key]
+        talks = ranked.asking
+        with pytest.raises(RankError) as error:
+            await talks.ask(K.Request(count=1, bridging=0, circle=club.other.topic), K.Page, home.account, home.topic)
+        assert error.value.code == RefusedCode.NO_CIRCLE
+        talks.say(K.Signals(items=(), circle=club.other.topic), home.topic)
+        talks.say(F.Post(text="to the ranker alone"), home.topic)
+        for body in (K.Export(), K.Signals(items=())):  # asked where all members listen
+            await club.of(club.bob, club.circle)._say(body)
+        await until(lambda: any(isinstance(body, K.Refused) for body in bodies(club.ann, club.circle.topic)), "that")
+
+        await patiently(club.other.admit)  # one too many
+        await until(lambda: any(isinstance(body, K.Refused) for body in bodies(club.ann, club.other.topic)), "that")
+        await until(lambda: club.ranker not in club.other.members, "its leaving")
+
+        await club.town.running.crash()  # and while it is away it is put out
+        await club.circle.dismiss()
+        await until(lambda: club.ranker not in club.circle.members, "the end of it")
+        club.town = await start(club.town.stage)
+        await club.gone(club.circle)
+        with pytest.raises(RankError, match="no such circle"):
+            await talks.ask(K.Export(circle=club.circle.topic), K.Known, home.account, home.topic)
