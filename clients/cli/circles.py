@@ -11,7 +11,7 @@ from typing import Final
 
 from clients.cli.posting import Posting, digits
 from clients.cli.ranking import RankVerbs
-from clients.cli.room import NotFound, Room, short
+from clients.cli.room import NotFound, Room, clean, short
 from clients.feed import Circle, Entry, Item
 from clients.feed.ranked import RankedPage
 from protocol.ids import TopicKind
@@ -20,10 +20,13 @@ HELP: Final = """\
 [bold]/circle[/] found TITLE NAME…  |  post TITLE TEXT  |  read TITLE   a feed for its members alone
 [bold]/circle[/] answer POST TEXT  |  like POST   of what was read there
 [bold]/circle[/] admit TITLE [HANDLE]  |  dismiss TITLE [HANDLE]   a ranker as a member whom everybody sees
-[bold]/circle[/] on TITLE [HANDLE]  |  off TITLE  |  ranked TITLE [more|plain]   its pages; /why, /less, /more POST"""
+[bold]/circle[/] on TITLE [HANDLE]  |  off TITLE  |  ranked TITLE [more|plain]   its pages; /why, /less, /more POST
+[bold]/circle[/] slider TITLE BRIDGING [FRESH]  |  whynot POST   as /rank slider and /whynot, for a circle"""
 VERBS: Final = ("circle",)
 _DIGITS_MIN: Final = 4
-_VERBS: Final = ("found", "post", "read", "answer", "like", "admit", "dismiss", "on", "off", "ranked")
+_VERBS: Final = (
+    "found", "post", "read", "answer", "like", "admit", "dismiss", "on", "off", "ranked", "slider", "whynot",
+)  # fmt: skip
 
 
 class CircleVerbs:
@@ -102,6 +105,15 @@ class CircleVerbs:
 
     async def _off(self, title: str, words: list[str]) -> list[str]:
         return [await self._named(title).ranked.opt_out()]
+
+    async def _slider(self, title: str, words: list[str]) -> list[str]:
+        bridging, *fresh = [int(words[0]), *map(int, words[1:2])]
+        await self._named(title).ranked.set_slider(bridging=bridging, fresh=fresh[0] if fresh else None)
+        return [f"slider of {title}: bridging {bridging}{f', fresh {fresh[0]}' if fresh else ''}"]
+
+    async def _whynot(self, name: str, words: list[str]) -> list[str]:
+        circle, entry = await self._post_of(name)
+        return [clean(await circle.ranked.why_not(entry))]
 
     async def _ranked(self, title: str, words: list[str]) -> list[str]:
         circle = self._named(title)

@@ -75,6 +75,14 @@ async def test_what_people_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert kinds[2:] == ["view", "less", "like"]
         with pytest.raises(NotFound, match="timeline"):
             await bob.types(f"like {name}")
+        assert await bob.types(f"circle whynot {name}")
+        assert await bob.types("circle slider first 900 100") == ["slider of first: bridging 900, fresh 100"]
+        assert await bob.types("circle slider first 800") == ["slider of first: bridging 800"]
+        with pytest.raises(IndexError):
+            await bob.types("circle slider first")
+        home = club.of(club.bob, club.circle).ranked.home
+        assert home is not None
+        assert (home.bridging, home.fresh) == (800, 100)
         assert "forgotten" in (await bob.types("circle off first"))[0]
         assert "forgets" in (await ann.types("circle dismiss first"))[0]
         await until(lambda: not club.number(club.circle), "the end of it")
