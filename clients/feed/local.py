@@ -23,12 +23,14 @@ from clients.engine import Engine
 from clients.feed.entries import Entry
 from clients.feed.media import as_media
 from clients.feed.ranked import COUNT, Rank, Ranked, RankedPage, RankError
+from clients.feed.shown import newest
 from clients.feed.timeline import Timeline
 from clients.files import Files
 from clients.records import META
 from protocol import limits as L
 from protocol.errors import RemoteProtocolError
 from protocol.ids import feed_topic
+from protocol.messages import feed as F
 from protocol.messages.rank import SignalKind
 from protocol.requests import FeedEntry
 from protocol.scoring.hashing import name
@@ -178,18 +180,19 @@ class Local:
         page = await self._ranked(slider, now_ms)
         items = page.items[: max(1, count)]
         entries = await self._entries(items)
+        edits = {entry.about_key: entry for entry in entries.values() if isinstance(entry.body, F.Edit)}
         hide, posts = self._timelines.filter(), self._posts()
         shown: list[Ranked] = []
         for place, placed in enumerate(items, 1):
             entry = entries.get(placed.post)
-            item = None if entry is None else self._timelines.log(entry.account).item(entry)
+            item = None if entry is None else newest(self._timelines.log(entry.account), entry, edits.get(entry.key))
             if item is not None and not hide.hides(item):
                 noted = posts[placed.post].noted
                 shown.append(Ranked(item, placed, b"", place, entries.get(placed.note) if noted else None))
         return RankedPage(tuple(shown), msgspec.structs.replace(page, items=items), len(items) - len(shown))
 
     async def _entries(self, items: Sequence[PageItem]) -> dict[bytes, Entry]:
-        """The posts and notes of a page by key: from the relay if it is there, else those that were kept."""
+        """The posts, notes and versions of a page by key: from the relay if it is there, else those that were kept."""
         shipped, _, posts = await self._need_model()
         reader = self._timelines.reader
         if self._engine.link is not None:
@@ -253,9 +256,9 @@ def _read(path: Path) -> bytes:
 
 
 def _places(posts: dict[bytes, ModelPost], items: Sequence[PageItem]) -> list[tuple[bytes, int]]:
-    """Where posts of a page, and their notes, lie."""
+    """Where posts of a page, their newest versions and their notes lie."""
     found = [posts[item.post] for item in items]
-    places = [(feed_topic(post.author), post.place) for post in found if post.place]
+    places = [(feed_topic(post.author), place) for post in found for place in (post.place, post.edited) if place]
     return places + [(feed_topic(post.noted[0]), post.noted[1]) for post in found if post.noted is not None]
 
 

@@ -23,7 +23,7 @@ import trio
 from clients.engine import Engine
 from clients.feed.asking import Asking, RankError
 from clients.feed.entries import Entry
-from clients.feed.shown import Item, Log
+from clients.feed.shown import Item, newest
 from clients.feed.timeline import Timeline
 from clients.records import META
 from protocol import limits as L
@@ -245,7 +245,7 @@ class Rank:
         for number, (placed, entry) in enumerate(zip(page.items, entries, strict=True), page.first + 1):
             if entry is None or entry.key != placed.post:
                 continue
-            item = _newest(self._timelines.log(entry.account), entry, edits.get(entry.key))
+            item = newest(self._timelines.log(entry.account), entry, edits.get(entry.key))
             if item is not None and not hide.hides(item):
                 shown.append(Ranked(item, placed, page.ranking, number, by_key.get(placed.note)))
         return shown
@@ -310,11 +310,3 @@ class Rank:
         self._need_home()
         self.note(post, SignalKind.HIDE)
         await self.flush()
-
-
-def _newest(log: Log, entry: Entry, edit: Entry | None) -> Item | None:
-    """A post as it stands now; ``edit``: the version that the ranker names, which this device may not know yet."""
-    item, known = log.item(entry), [version.offset for version in log.edits.get(entry.id, ())]
-    if item is None or edit is None or edit.offset <= max(known, default=entry.offset):
-        return item
-    return replace(item, text=edit.text, media=edit.media, edits=len(known) + 1)

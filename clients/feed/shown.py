@@ -162,3 +162,11 @@ def _rank(item: Item | Gap) -> Cursor:
 def liked(item: Item, likes: set[bytes]) -> Item:
     """The item, with whether we like it."""
     return replace(item, liked=item.entry.key in likes)
+
+
+def newest(log: Log, entry: Entry, edit: Entry | None) -> Item | None:
+    """A post as it stands now; ``edit``: a version of it that somebody names, which this device may not know yet."""
+    item, known = log.item(entry), [version.offset for version in log.edits.get(entry.id, ())]
+    if item is None or edit is None or edit.offset <= max(known, default=entry.offset):
+        return item
+    return replace(item, text=edit.text, media=edit.media, edits=len(known) + 1)

@@ -14,7 +14,7 @@ from clients.connection import Link
 from clients.feed.media import as_file
 from clients.files import Files
 from extensions.host import Process
-from extensions.ranking.shipping import model_of
+from extensions.ranking.shipping import Places, model_of
 from extensions.ranking.shop import Shop
 from protocol.identity import SigningKey
 from protocol.messages import Body
@@ -29,7 +29,8 @@ STILL_S: Final = 0.05  # until everything learned is written
 
 def signed_model(shop: Shop, key: SigningKey, now_ms: int) -> tuple[Model, bytes]:
     """The model as it is now, with where its posts lie; and as a signed file."""
-    model = model_of(shop.ranker.learner, shop.ranker.weights, now_ms, shop.places)
+    places = Places(shop.places, shop.edits)
+    model = model_of(shop.ranker.learner, shop.ranker.weights, now_ms, places)
     return model, sign_model(model, key)
 
 

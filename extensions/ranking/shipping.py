@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -20,20 +21,25 @@ from protocol.scoring.weights import Weights
 _SHIPPED: Final = L.RANK_MODEL_POSTS_MAX
 
 
-Places = Mapping[bytes, tuple[bytes, int]]  # entry → its author, and its offset in that feed
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where entries lie, for devices that are to read them."""
+
+    of: Mapping[bytes, tuple[bytes, int]] = field(default_factory=dict)  # entry → its author, and its offset there
+    edits: Mapping[bytes, int] = field(default_factory=dict)  # entry → offset of its newest version
 
 
 def model_of(learner: Learner, weights: Weights, now_ms: int, places: Places | None = None) -> Model:
     """Everything that is not personal, of the newest posts that may still be shown, in the order of their slots.
 
-    ``places``: where posts and notes lie, for devices that are to read them.
+    ``places``: of posts and notes; without, devices score and show nothing.
     """
     catalog = learner.catalog
     slots = catalog.slots()
     slots = slots[catalog.at_ms[slots] > now_ms - B.POST_AGE_MS]
     slots = np.sort(slots[np.argsort(-catalog.serial[slots], kind="stable")[:_SHIPPED]])
     number_of = {slot: number for number, slot in enumerate(slots.tolist())}
-    posts = tuple(_post(learner, slot, number_of, places or {}) for slot in slots.tolist())
+    posts = tuple(_post(learner, slot, number_of, places or Places()) for slot in slots.tolist())
     heads = learner.heads
     common = np.unique(np.concatenate((catalog.features[slots].ravel(), AGES, np.array([FOLLOWED], dtype=np.uint64))))
     return Model(
@@ -71,8 +77,9 @@ def _post(learner: Learner, slot: int, number_of: dict[int, int], places: Places
         company=tuple((number_of[other], weight) for other, weight in pairs if other in number_of),
         lift=int(learner.lifts.of(np.array([slot]))[0]),
         note=note,
-        place=places.get(post.id, (b"", 0))[1],
-        noted=places.get(note),
+        place=places.of.get(post.id, (b"", 0))[1],
+        noted=places.of.get(note),
+        edited=places.edits.get(post.id, 0),
     )
 
 

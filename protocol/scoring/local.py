@@ -98,6 +98,7 @@ class ModelPost(msgspec.Struct, frozen=True, array_like=True):
     note: _Id
     place: UInt = 0  # offset in its author's feed; 0: not told
     noted: tuple[_Id, UInt] | None = None  # author of the note, and its offset
+    edited: UInt = 0  # offset of its newest version; 0: it has no other
 
 
 class Model(msgspec.Struct, frozen=True, array_like=True):

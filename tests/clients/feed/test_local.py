@@ -20,6 +20,7 @@ from protocol.messages.rank import SignalKind
 from protocol.scoring.local import sign_model
 from tests.support.feeds import said
 from tests.support.ranking import Town, open_ranking
+from tests.support.workers import until
 
 
 @pytest.fixture(autouse=True)
@@ -132,3 +133,35 @@ async def test_what_is_noted_stays_here(tmp_path: Path) -> None:
         await local.forget()
         assert local.own == Own()
         assert len((await local.page()).items) == 6
+
+
+async def test_a_hide_is_of_one_post_and_a_report_of_its_author(tmp_path: Path) -> None:
+    async with open_ranking(tmp_path) as town:
+        _, bob = await a_town(town)
+        local = bob.feed.local
+        await local.fetch()
+        first, second, *_ = (await local.page()).items
+        await local.note([first], SignalKind.HIDE)
+        assert (local.own.less, local.own.seen) == ((), (first.placed.post,))
+        await local.note([second], SignalKind.REPORT)
+        assert len(local.own.less) == 1
+        assert local.own.history == ()
+
+
+async def test_the_newest_version_of_somebody_whom_one_does_not_follow(tmp_path: Path) -> None:
+    async with open_ranking(tmp_path) as town:
+        cem = (await town.stage.person("cem")).client
+        first, second = await said(cem, "one"), await said(cem, "two")
+        eve = (await town.stage.person("eve")).client
+        await town.knows(first, second)
+        changed = await cem.feed.stored(await cem.feed.edit(first, "one!"))
+        await until(lambda: town.shop.edits.get(first.key) == changed.offset, "the edit")
+        await eve.feed.local.fetch()
+        page = await eve.feed.rank_locally()
+        assert {item.item.text: item.item.edits for item in page.items} == {"one!": 1, "two": 0}
+    vault = Vault(tmp_path / "eve.db", Secret.key_file(tmp_path / "eve.key"))
+    try:
+        async with open_client("ws://127.0.0.1:9/", vault) as offline:  # nobody listens there
+            assert {item.item.text for item in (await offline.feed.rank_locally()).items} == {"one!", "two"}
+    finally:
+        vault.close()
