@@ -12,9 +12,12 @@ from typing import Final
 from clients.cli.posting import Posting, digits
 from clients.cli.ranking import RankVerbs
 from clients.cli.room import NotFound, Room, clean, short
+from clients.events import Received
 from clients.feed import Circle, Entry, Item
 from clients.feed.ranked import RankedPage
 from protocol.ids import TopicKind
+from protocol.messages import Body
+from protocol.messages import feed as F
 
 HELP: Final = """\
 [bold]/circle[/] found TITLE NAME…  |  post TITLE TEXT  |  read TITLE   a feed for its members alone
@@ -39,6 +42,7 @@ class CircleVerbs:
         self._ranking = ranking
         self._shown: dict[str, tuple[Circle, Entry]] = {}  # by their digits
         self._pages: dict[bytes, RankedPage] = {}  # of each circle, what was shown last
+        self._unread: set[bytes] = set()  # of which it was said that there are new posts
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {"circle": self._circle}
 
     async def _circle(self, words: list[str]) -> list[str]:
@@ -49,6 +53,17 @@ class CircleVerbs:
 
     def _named(self, title: str) -> Circle:
         return self._client.feed.circles.get(self._room.conversation_of(title).topic)
+
+    def sentence(self, event: Received, body: Body) -> str | None:
+        """That there are new posts in a circle, said once until they are read; None: it is no news."""
+        talk = self._client.conversations.get(event.topic)
+        if talk is None or talk.record.kind != TopicKind.GROUP or not isinstance(body, F.Post | F.Reply | F.Quote):
+            return None
+        if event.topic in self._unread or event.mine or event.account in self._client.engine.shelf.blocked:
+            return None
+        self._unread.add(event.topic)
+        title = self._room.title_of(talk)
+        return f"new posts: /circle read {short(talk.topic) if ' ' in title else clean(title)} shows them"
 
     # -- saying and reading --------------------------------------------------------------------------------------------
     async def _found(self, title: str, words: list[str]) -> list[str]:
@@ -62,6 +77,7 @@ class CircleVerbs:
     async def _read(self, title: str, words: list[str]) -> list[str]:
         circle = self._named(title)
         items = await circle.timeline()
+        self._unread.discard(circle.topic)
         return [self._line(circle, item) for item in items] or ["nothing yet"]
 
     def _line(self, circle: Circle, item: Item) -> str:

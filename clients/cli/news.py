@@ -6,6 +6,7 @@ now, never about what a message merely says.
 
 from __future__ import annotations
 
+from clients.cli.circles import CircleVerbs
 from clients.cli.gaming import Gaming
 from clients.cli.money import Money
 from clients.cli.room import Room, clean, introduction, short
@@ -26,10 +27,13 @@ _TOLD = (State.SETTLED, State.FAILED, State.EXPIRED, State.REVERSED)
 class News:
     """Sentences about messages that came."""
 
-    def __init__(self, room: Room, money: Money, gaming: Gaming | None = None) -> None:
+    def __init__(
+        self, room: Room, money: Money, gaming: Gaming | None = None, circles: CircleVerbs | None = None
+    ) -> None:
         self._room = room
         self._money = money
         self._gaming = gaming or Gaming(room)
+        self._circles = circles
         self._client = room.client
         self._over: set[bytes] = set()  # red packets whose end was said: the worker and the giver both tell it
 
@@ -52,6 +56,8 @@ class News:
             return self._packet(body)
         if isinstance(body, Body) and body.TYPE.startswith("game."):
             return self._gaming.sentence(event)
+        if self._circles is not None and isinstance(body, Body) and body.TYPE.startswith("feed."):
+            return self._circles.sentence(event, body)
         if isinstance(body, D.Case):
             return self._case(body)
         return introduction(event.content, event.account)

@@ -67,13 +67,14 @@ class Personal:
         self._say = say
         money, posting, gaming = Money(room), Posting(room), Gaming(room)
         ranking = RankVerbs(room, posting)
-        self.news = News(room, money, gaming)
+        circles = CircleVerbs(room, posting, ranking)
+        self.news = News(room, money, gaming, circles)
         self.posts = PostNews(room, say)
         self.verbs: dict[str, Callable[[list[str]], Awaitable[list[str]]]] = {
             "link": self._link, "devices": self._devices, "revoke": self._revoke, "requests": self._requests,
             "recovery": self._recovery,
             **money.verbs, **posting.verbs, **ListVerbs(room, posting).verbs, **ranking.verbs, **gaming.verbs,
-            **CircleVerbs(room, posting, ranking).verbs,
+            **circles.verbs,
             "accept": self._accept, "block": self._block, "invite-link": self._invite, "trust": self._trust,
         }  # fmt: skip
 

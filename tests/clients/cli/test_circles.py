@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from clients.cli.circles import CircleVerbs
+from clients.cli.money import Money
+from clients.cli.news import News
 from clients.cli.posting import Posting
 from clients.cli.ranking import RankVerbs
 from clients.cli.room import NotFound, Room, short
 from clients.client import Client
+from clients.events import Received, decode_event
 from extensions.ranking import worker
 from extensions.ranking.events import Signal
 from protocol.feeds import FeedError
@@ -27,11 +30,20 @@ class Person:
         self.client = client
         posting = Posting(room)
         ranking = RankVerbs(room, posting)
-        self.verbs = posting.verbs | ranking.verbs | CircleVerbs(room, posting, ranking).verbs
+        circles = CircleVerbs(room, posting, ranking)
+        self.verbs = posting.verbs | ranking.verbs | circles.verbs
+        self.news = News(room, Money(room), circles=circles)
 
     async def types(self, line: str) -> list[str]:
         verb, *words = line.split()
         return await self.verbs[verb](words)
+
+    def hears(self, topic: bytes) -> list[str]:
+        """What a chat says of all that was said in a conversation, as if it came now."""
+        rows = self.client.engine.shelf.vault.events(0, 256, topic)
+        events = [decode_event(value, seq) for seq, value in rows]
+        said = [self.news.sentence(event) for event in events if isinstance(event, Received)]
+        return [line for line in said if line is not None and "post" in line]
 
     async def reads(self, title: str, count: int) -> list[str]:
         """A circle's lines, once there are so many."""
@@ -104,3 +116,20 @@ async def test_founding_one_and_what_is_wrong(tmp_path: Path) -> None:
             await ann.types("circle post friends")
         with pytest.raises(FeedError, match="no member"):
             await patiently(lambda: ann.types("circle dismiss first"))
+
+
+async def test_a_chat_says_once_that_there_are_new_posts(tmp_path: Path) -> None:
+    async with open_club(tmp_path) as club:
+        ann, bob = Person(club.ann), Person(club.bob)
+        for text in ("one", "two"):
+            await club.says(club.circle, text)
+        line = ["new posts: /circle read first shows them"]
+        assert len(await bob.reads("first", 2)) == 2
+        assert bob.hears(club.circle.topic) == line, "once, however many there are"
+        assert bob.hears(club.circle.topic) == []
+        await bob.types("circle read first")
+        assert bob.hears(club.circle.topic) == line, "and again when they were read"
+        assert ann.hears(club.circle.topic) == [], "of what one says oneself nothing is news"
+        await bob.types("circle read first")
+        await club.bob.block(club.ann.account)
+        assert bob.hears(club.circle.topic) == []
