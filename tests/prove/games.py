@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import random
 import sys
 from functools import partial
 
@@ -12,7 +10,7 @@ import trio
 from tests.support import games_oracle as O
 from tests.support import games_proof as G
 from tests.support import openspiel_proof as S
-from tests.support.proof import Proof
+from tests.support.proof import Proof, parser_of
 
 
 async def run(seed: int, only: str) -> int:
@@ -36,10 +34,7 @@ async def run(seed: int, only: str) -> int:
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="make prove-games", description=__doc__)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    parser.add_argument("--only", default="", help="run only the lines whose name holds this")
-    arguments = parser.parse_args()
+    arguments = parser_of("games", __doc__).parse_args()
     return trio.run(run, arguments.seed, arguments.only)
 
 

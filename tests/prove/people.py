@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import random
 import sys
 from functools import partial
 
@@ -12,7 +10,7 @@ import trio
 from tests.support import admission_proof, devices_proof, files_proof, workers_proof
 from tests.support.conformance_proof import b10_other_language
 from tests.support.fuzz_proof import fuzz_minutes
-from tests.support.proof import Proof
+from tests.support.proof import Proof, parser_of
 from tests.support.reports_proof import c10_report
 from tests.support.spine import installs, suites
 from tests.support.strangers_proof import c6_stranger
@@ -52,11 +50,9 @@ async def run(seed: int, mib: int, minutes: float, only: str) -> int:
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="make prove-people", description=__doc__)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
+    parser = parser_of("people", __doc__)
     parser.add_argument("--mib", type=int, default=200, help="size of the large file")
     parser.add_argument("--fuzz-minutes", type=float, default=10, help="how long to fuzz")
-    parser.add_argument("--only", default="", help="run only the lines whose name holds this")
     arguments = parser.parse_args()
     return trio.run(run, arguments.seed, arguments.mib, arguments.fuzz_minutes, arguments.only)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import random
 import sys
 
 import trio
 
 from tests.support import ranking_proof
-from tests.support.proof import Proof
+from tests.support.proof import Proof, parser_of
 
 
 async def run(seed: int, only: str) -> int:
@@ -21,10 +19,7 @@ async def run(seed: int, only: str) -> int:
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="make prove-ranker", description=__doc__)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    parser.add_argument("--only", default="", help="run only the lines whose name holds this")
-    arguments = parser.parse_args()
+    arguments = parser_of("ranker", __doc__).parse_args()
     return trio.run(run, arguments.seed, arguments.only)
 
 

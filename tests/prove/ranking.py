@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import random
 import sys
 from functools import partial
 
@@ -11,7 +9,7 @@ import trio
 
 from tests.support import feeds_proof as F
 from tests.support import ranking_circle_proof, ranking_proof
-from tests.support.proof import Proof
+from tests.support.proof import Proof, parser_of
 
 
 async def run(seed: int, only: str) -> int:
@@ -28,10 +26,7 @@ async def run(seed: int, only: str) -> int:
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="make prove-ranking", description=__doc__)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    parser.add_argument("--only", default="", help="run only the lines whose name holds this")
-    arguments = parser.parse_args()
+    arguments = parser_of("ranking", __doc__).parse_args()
     return trio.run(run, arguments.seed, arguments.only)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import random
 import sys
 from functools import partial
 
@@ -12,7 +10,7 @@ import trio
 from tests.support import settlement_operators, settlement_standby, workers_proof
 from tests.support import settlement_proof as S
 from tests.support import settlement_tail_proof as T
-from tests.support.proof import Proof
+from tests.support.proof import Proof, parser_of
 
 
 async def run(seed: int, only: str, rounds: int, operations: int) -> int:
@@ -46,9 +44,7 @@ async def run(seed: int, only: str, rounds: int, operations: int) -> int:
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="make prove-settlement", description=__doc__)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    parser.add_argument("--only", default="", help="run only the lines whose name holds this")
+    parser = parser_of("settlement", __doc__)
     parser.add_argument("--rounds", type=int, default=200, help="kills of the writer of the books")
     parser.add_argument("--operations", type=int, default=20_000, help="of the oracle")
     arguments = parser.parse_args()

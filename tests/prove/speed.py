@@ -5,15 +5,13 @@ The figures are of this machine and this hour; goals are ratios within one run. 
 
 from __future__ import annotations
 
-import argparse
-import random
 import sys
 from functools import partial
 
 import trio
 
 from tests.bench.peers.systems import FANS
-from tests.support.proof import Proof
+from tests.support.proof import Proof, parser_of
 from tests.support.speed import beside, stored, topics
 
 
@@ -39,9 +37,7 @@ async def run(seed: int, only: str, runs: int, seconds: float, rows: int) -> int
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="make prove-speed", description=__doc__)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    parser.add_argument("--only", default="", help="run only the lines whose name holds this")
+    parser = parser_of("speed", __doc__)
     parser.add_argument("--runs", type=int, default=2, help="of each system in each workload; the best one counts")
     parser.add_argument("--seconds", type=float, default=5, help="length of a measurement of stored messages")
     parser.add_argument("--rows", type=int, default=topics.ROWS, help="conversations stored; a million takes minutes")

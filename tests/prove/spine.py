@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import random
 import sys
 from functools import partial
 
 import trio
 
-from tests.support.proof import Proof
+from tests.support.proof import Proof, parser_of
 from tests.support.spine import benches, kills, scenarios, suites, talks
 
 
@@ -40,12 +38,10 @@ async def run(seed: int, rounds: int, model_seconds: float, bench_seconds: float
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="make prove-spine", description=__doc__)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
+    parser = parser_of("spine", __doc__)
     parser.add_argument("--rounds", type=int, default=20, help="kills of each kind")
     parser.add_argument("--model-seconds", type=float, default=600, help="limit of one run of the rules' model")
     parser.add_argument("--bench-seconds", type=float, default=5, help="length of one measurement")
-    parser.add_argument("--only", default="", help="run only the lines whose name holds this")
     arguments = parser.parse_args()
     return trio.run(
         run, arguments.seed, arguments.rounds, arguments.model_seconds, arguments.bench_seconds, arguments.only

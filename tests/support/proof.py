@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import random
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
@@ -48,6 +50,14 @@ def _failed(name: str, error: BaseException) -> Line:
         return Line(name, "FAIL", 0.0, why=str(error))
     traceback.print_exception(error)
     return Line(name, "FAIL", 0.0, why=f"{type(error).__name__}: {error}")
+
+
+def parser_of(topic: str, doc: str | None) -> argparse.ArgumentParser:
+    """The command line of ``make prove-TOPIC``, with what all topics take."""
+    parser = argparse.ArgumentParser(prog=f"make prove-{topic}", description=doc)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
+    parser.add_argument("--only", default="", help="run only the lines whose name holds this")
+    return parser
 
 
 class Proof:
