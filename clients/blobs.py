@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from clients.connection import Link, LinkDown, Refusal
+from clients.connection import Link, Refusal, asked
 from clients.http import Answer, HttpConnection, Unreachable
 from protocol import limits as L
 from protocol.errors import ChappeError, Code
@@ -63,16 +63,10 @@ class BlobTransport:
             self._ticket = None
 
     async def _ask(self, question: Callable[[Link], Awaitable[T]]) -> T:
-        while True:
-            link = await self._wait_connected()
-            try:
-                return await question(link)
-            except LinkDown:
-                await trio.sleep(RETRY_S_MIN)
-            except Refusal as error:
-                if error.retry_ms is None:
-                    raise FileRefused(error.code, error.text) from None
-                await trio.sleep(error.retry_ms / 1000)
+        try:
+            return await asked(self._wait_connected, question)
+        except Refusal as error:
+            raise FileRefused(error.code, error.text) from None
 
 
 class BlobLane:

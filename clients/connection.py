@@ -33,6 +33,7 @@ T = TypeVar("T")
 Reply = Callable[[Ok | Err | None], None]
 _PACK_BYTES: Final = 512 * 1024  # of queued frames in one message: half of what the relay accepts
 _GOODBYE_S: Final = 2.0  # for the relay to answer a goodbye
+ASK_AGAIN_S: Final = 0.1  # after a link that has gone: another one takes a moment
 QUEUE_MAX: Final = 8192  # frames that wait for the socket; the outbox's windows keep it far below
 
 
@@ -275,6 +276,23 @@ class Link:
             if due is not None:
                 # `tick` has noted the PING's time; its frame goes out like any other.
                 self.submit(due)
+
+
+async def asked(wait_connected: Callable[[], Awaitable[Link]], question: Callable[[Link], Awaitable[T]]) -> T:
+    """Ask a question until there is an answer: on the next link where one is gone, later where the relay says so.
+
+    Raises ``Refusal``: for good.
+    """
+    while True:
+        link = await wait_connected()
+        try:
+            return await question(link)
+        except LinkDown:
+            await trio.sleep(ASK_AGAIN_S)
+        except Refusal as error:
+            if error.retry_ms is None:
+                raise
+            await trio.sleep(error.retry_ms / 1000)
 
 
 def _why(error: BaseException) -> LinkDown:

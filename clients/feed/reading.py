@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
-import trio
-
-from clients.connection import Link, LinkDown, Refusal
+from clients.connection import Link, Refusal, asked
 from clients.directory import Directory
 from clients.feed.entries import Entry, check_entry
 from protocol import limits as L
@@ -21,7 +19,6 @@ from protocol.messages.feed import Target
 from protocol.requests import FeedEntry, FeedPage, GetEntries, GetHeads, ReadFeed
 
 T = TypeVar("T")
-RETRY_S: Final = 0.1
 
 
 class Reader:
@@ -33,16 +30,7 @@ class Reader:
         self.bad = 0
 
     async def _ask(self, question: Callable[[Link], Awaitable[T]]) -> T:
-        while True:
-            link = await self._wait_connected()
-            try:
-                return await question(link)
-            except LinkDown:
-                await trio.sleep(RETRY_S)
-            except Refusal as error:
-                if error.retry_ms is None:
-                    raise
-                await trio.sleep(error.retry_ms / 1000)
+        return await asked(self._wait_connected, question)
 
     async def heads(self, topics: Sequence[bytes]) -> list[SubResult]:
         """Where topics end; code 404 for those that nobody has begun."""
