@@ -34,7 +34,7 @@ from protocol.messages import feed as F
 from protocol.messages.rank import SignalKind
 from protocol.requests import FeedEntry
 from protocol.scoring.hashing import name
-from protocol.scoring.local import LOCAL, TAG_FEATURES, Model, ModelPost, Personal, open_model, rank_locally
+from protocol.scoring.local import LOCAL, WISH_TAGS, Model, ModelPost, Personal, open_model, rank_locally
 from protocol.scoring.page import Page, PageItem
 from protocol.scoring.score import Slider
 from protocol.scoring.signed import ScoringError
@@ -48,7 +48,6 @@ LESS_MAX: Final = 256  # authors and tags that we want less of; the oldest wish 
 _MODEL: Final = b"ranker-model"
 _OWN: Final = b"ranker-own"
 _NO_TASTE: Final = frozenset((SignalKind.VIEW, SignalKind.HIDE, SignalKind.LESS, SignalKind.REPORT))
-_WISHES: Final = {SignalKind.LESS: TAG_FEATURES, SignalKind.REPORT: 0}  # tags that we want less of, beside the author
 
 
 class Shipped(msgspec.Struct, frozen=True, array_like=True):
@@ -213,8 +212,9 @@ class Local:
     def _note(self, item: PageItem, kind: SignalKind) -> None:
         own, key = self.own, item.post
         engaged, history, less = own.engaged, own.history, own.less
-        if kind in _WISHES:
-            tags = item.tags[: _WISHES[kind]]
+        tags_meant = WISH_TAGS.get(kind.name.lower())
+        if tags_meant is not None:
+            tags = item.tags[:tags_meant]
             features = (name("author", item.author), *(name("tag", tag.encode()) for tag in tags))
             wishes = [feature.to_bytes(8, "little") for feature in features]
             less = (*(one for one in less if one not in wishes), *wishes)[-LESS_MAX:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ class Judgements:
         self._verdicts: dict[bytes, Verdict] = {}
         self._shown: set[bytes] = set()
         self._last: tuple[list[bytes], list[bytes], Fit] | None = None
-        self._changed = False
+        self.changed = False  # since the last fit
         self._count = 0
 
     def __len__(self) -> int:
@@ -93,7 +94,7 @@ class Judgements:
             self._of_rater[rater] = self._of_rater.get(rater, 0) + 1
             self._count += 1
         self._ratings.setdefault(subject, {})[rater] = value
-        self._changed = True
+        self.changed = True
         return True
 
     def rated(self, subject: bytes, rater: bytes) -> bool:
@@ -116,7 +117,7 @@ class Judgements:
         """A note or post is gone."""
         for rater in list(self._ratings.get(subject, ())):
             self._discard(subject, rater)
-            self._changed = True
+            self.changed = True
         self._verdicts.pop(subject, None)
         self._shown.discard(subject)
 
@@ -124,7 +125,7 @@ class Judgements:
         """A reader wants to be forgotten."""
         for subject, _ in self.of_rater(rater):
             self._discard(subject, rater)
-            self._changed = True
+            self.changed = True
 
     def of_rater(self, rater: bytes) -> list[tuple[bytes, float]]:
         """What one rater said."""
@@ -136,15 +137,19 @@ class Judgements:
         """What the last fit says; None: too little was known."""
         return self._verdicts.get(subject)
 
+    def verdicts(self) -> Iterable[tuple[bytes, Verdict]]:
+        """All that the last fit says, of subjects that there still are."""
+        return self._verdicts.items()
+
     def shown(self, subject: bytes) -> bool:
         """Whether a note is shown."""
         return subject in self._shown
 
     def refit(self) -> int:
         """Fit anew if anything changed; the number of ratings that counted."""
-        if not self._changed:
+        if not self.changed:
             return 0
-        self._changed = False
+        self.changed = False
         subjects = list(self._ratings)
         raters = list(self._of_rater)
         number_of = {rater: number for number, rater in enumerate(raters)}
@@ -206,7 +211,7 @@ class Judgements:
         shown = sorted(self._shown)
         raters = list(self._of_rater)  # their order is the numbering of the next fit
         told = {"ratings": ratings, "raters": raters, "last": last, "verdicts": verdicts}
-        return {**told, "shown": shown, "changed": self._changed}
+        return {**told, "shown": shown, "changed": self.changed}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Become what ``state`` told."""
@@ -222,7 +227,7 @@ class Judgements:
         for subject, intercept, factor, numbers, both, agreed, contested in state["verdicts"]:
             self._verdicts[subject] = Verdict(intercept, factor, Agreement(*numbers), both, agreed, contested)
         self._shown = set(state["shown"])
-        self._changed = state["changed"]
+        self.changed = state["changed"]
 
 
 def _agreement(one: float, other: float, usual: float) -> tuple[bool, float]:

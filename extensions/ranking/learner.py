@@ -38,7 +38,7 @@ from extensions.ranking.lifts import Lifts
 from extensions.ranking.readers import ENGAGED, VIEWED, Reader, Readers
 from protocol import limits as L
 from protocol.scoring.hashing import name
-from protocol.scoring.local import AFFINITY_MAX, AFFINITY_SCALE
+from protocol.scoring.local import AFFINITY_MAX, AFFINITY_SCALE, WISH_TAGS
 from protocol.scoring.weights import ACTIONS
 
 Outcome = Literal["learned", "ignored", "refused"]
@@ -48,7 +48,6 @@ _HEAD_OF: Final = {
     "share": "share", "hide": "hide", "less": "hide", "report": "report",
 }  # fmt: skip
 _NEGATIVE: Final = frozenset(("hide", "less", "report"))
-_WISHES: Final = {"less": True, "report": False}  # for fewer of an author's posts, and with True of the same tags
 _JUDGES: Final = {"like": 1.0, "share": 1.0, "hide": 0.0, "less": 0.0, "report": 0.0}
 _PASSED: Final = 0.25  # below indifference: who was shown a post and did nothing says a little
 _HOUR_MS: Final = 3_600_000
@@ -121,8 +120,9 @@ class Learner:
                 return self.forget(event.reader)
             case Tick():
                 self.clock_ms = max(self.clock_ms, at_ms)
-                self.posts.refit()
-                self.lifts.fitted(self.posts, self.catalog)
+                if self.posts.changed:
+                    self.posts.refit()
+                    self.lifts.fitted(self.posts, self.catalog)
                 self.notes.refit()
                 return True
 
@@ -213,8 +213,8 @@ class Learner:
         weight = self.credibility(event.reader, reader, post.author) if counts else 0.0
         if counts and looked:  # who only tells of what it liked teaches nothing about what it would not have liked
             self._teach_heads(reader, slot, head, strength, weight, first=not acts & 1, fresh=not acts & bit)
-        if event.kind in _WISHES:  # a hide is about this one post; what it tells of others, the heads learn
-            self._wants_less(reader, slot, with_tags=_WISHES[event.kind])
+        if event.kind in WISH_TAGS:  # what a hide tells of other posts, the heads learn
+            self._wants_less(reader, slot, WISH_TAGS[event.kind])
         if not negative and event.kind != "view" and strength >= B.ENGAGED_DWELL and reader.mark(serial, ENGAGED):
             history = reader.history(self.catalog)
             self.affinity.learn(reader, history, self.affinity.others(self.catalog, slot, history), weight)
@@ -303,10 +303,9 @@ class Learner:
         scaled: Floats = np.fmin(np.fmax(odds / AFFINITY_SCALE, -AFFINITY_MAX), AFFINITY_MAX)
         return scaled
 
-    def _wants_less(self, reader: Reader, slot: int, *, with_tags: bool) -> None:
+    def _wants_less(self, reader: Reader, slot: int, tags: int) -> None:
         row = self.catalog.features[slot]
-        tags = (int(one) for one in row[OWN:] if one) if with_tags else ()
-        for feature in (int(row[0]), *tags):
+        for feature in (int(row[0]), *(int(one) for one in row[OWN : OWN + tags] if one)):
             reader.less.pop(feature, None)
             reader.less[feature] = None
             if len(reader.less) > B.LESS_MAX:

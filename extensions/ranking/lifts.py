@@ -39,10 +39,9 @@ class Lifts:
     def fitted(self, judged: Judgements, catalog: Catalog) -> None:
         """After a fit: what is expected of authors, and the lift of each post."""
         sums: dict[bytes, list[int]] = {}
-        for post, slot in catalog.slot_of.items():
-            verdict = judged.verdict(post)
-            if verdict is not None and verdict.both_sides:
-                of_author = sums.setdefault(catalog.post(slot).author, [0, SHRINK])
+        for post, verdict in judged.verdicts():
+            if verdict.both_sides:
+                of_author = sums.setdefault(catalog.post(catalog.slot_of[post]).author, [0, SHRINK])
                 of_author[0] += verdict.lift
                 of_author[1] += 1
         self.expected = {author: lift // count for author, (lift, count) in sums.items() if lift // count}
@@ -50,10 +49,8 @@ class Lifts:
 
     def place(self, judged: Judgements, catalog: Catalog) -> None:
         """The lift of each post, of what is expected of authors and of the last fit."""
-        for post, slot in catalog.slot_of.items():
-            verdict = judged.verdict(post)
-            if verdict is not None and (verdict.both_sides or verdict.lift):
-                self.begin(slot, b"")
-                self._by_slot[slot] = verdict.lift
-            else:
-                self.begin(slot, catalog.post(slot).author)
+        for slot in catalog.slots().tolist():
+            self.begin(slot, catalog.post(slot).author)
+        for post, verdict in judged.verdicts():
+            if verdict.both_sides or verdict.lift:
+                self._by_slot[catalog.slot_of[post]] = verdict.lift

@@ -39,7 +39,10 @@ def model_of(learner: Learner, weights: Weights, now_ms: int, places: Places | N
     slots = slots[catalog.at_ms[slots] > now_ms - B.POST_AGE_MS]
     slots = np.sort(slots[np.argsort(-catalog.serial[slots], kind="stable")[:_SHIPPED]])
     number_of = {slot: number for number, slot in enumerate(slots.tolist())}
-    posts = tuple(_post(learner, slot, number_of, places or Places()) for slot in slots.tolist())
+    lifts, where = learner.lifts.of(slots).tolist(), places or Places()
+    posts = tuple(
+        _post(learner, slot, lift, number_of, where) for slot, lift in zip(slots.tolist(), lifts, strict=True)
+    )
     heads = learner.heads
     common = np.unique(np.concatenate((catalog.features[slots].ravel(), AGES, np.array([FOLLOWED], dtype=np.uint64))))
     return Model(
@@ -53,7 +56,7 @@ def model_of(learner: Learner, weights: Weights, now_ms: int, places: Places | N
     )
 
 
-def _post(learner: Learner, slot: int, number_of: dict[int, int], places: Places) -> ModelPost:
+def _post(learner: Learner, slot: int, lift: int, number_of: dict[int, int], places: Places) -> ModelPost:
     post = learner.catalog.post(slot)
     affinity = learner.affinity
     company = affinity.company
@@ -75,7 +78,7 @@ def _post(learner: Learner, slot: int, number_of: dict[int, int], places: Places
         context=whole(affinity.place.context[slot]).astype("<i4").tobytes(),
         target=whole(affinity.place.target[slot]).astype("<i4").tobytes(),
         company=tuple((number_of[other], weight) for other, weight in pairs if other in number_of),
-        lift=int(learner.lifts.of(np.array([slot]))[0]),
+        lift=lift,
         note=note,
         place=places.of.get(post.id, (b"", 0))[1],
         noted=places.of.get(note),

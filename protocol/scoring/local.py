@@ -46,6 +46,8 @@ AGES: Final = 16  # age features: hours in powers of two
 HOUR_MS: Final = 3_600_000
 LESS_MICRO: Final = 3 * MICRO  # log-odds that a hide gains by each author or tag that the reader wants less of
 LESS_HITS_MAX: Final = 3
+#: What asks for fewer posts of an author, and how many tags of the post are meant as well. A hide is about one post.
+WISH_TAGS: Final = {"less": TAG_FEATURES, "report": 0}
 FRESH_HALF_MS: Final = 6 * HOUR_MS  # freshness halves in this time
 SLATE_POOL: Final = 4  # candidates for each place, best first: what stands lower never gets onto the page
 FOLLOWED: Final = name("followed", b"")
