@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
+
+from clients.vault import Vault
+
+T = TypeVar("T")
 
 # Places
 CONVERSATIONS: Final = "conversations"  # by topic
@@ -341,3 +345,8 @@ class SelfDuty(msgspec.Struct):
     lacks: bool = False
     asked: bool = False  # and has done so; the answer is awaited
     question: bool = False  # another device has asked, and nobody has answered yet
+
+
+def rows(vault: Vault, place: str, type_: type[T]) -> list[T]:
+    """All rows of a table, in no particular order. Reads the database. Raises ``VaultError``."""
+    return [msgspec.msgpack.decode(value, type=type_) for value in vault.scan(place)]

@@ -78,8 +78,7 @@ class SelfTopic:
         self._noticed: float | None = None  # when we first lacked the topic, by trio's clock
         self._question = 0.0  # when somebody asked for everything, or when we heard of it
         self._reads_at = -inf  # when read marks were said last
-        words = [msgspec.msgpack.decode(value, type=Word) for value in shelf.vault.scan(R.WORDS)]
-        self.words: dict[Key, Word] = {word.key: _whole(word) for word in words}
+        self.words: dict[Key, Word] = {word.key: _whole(word) for word in R.rows(shelf.vault, R.WORDS, Word)}
         self._duty = msgspec.msgpack.decode(shelf.vault.get(R.META, b"self") or b"\x80", type=R.SelfDuty)
         shelf.journal.divert(self.topic, self.event)
         shelf.touched = self.nudge

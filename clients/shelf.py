@@ -81,7 +81,7 @@ class Shelf:
         self._number = max(numbers)
 
     def _all(self, place: str, type_: type[T]) -> list[T]:
-        return [msgspec.msgpack.decode(value, type=type_) for value in self.vault.scan(place)]
+        return R.rows(self.vault, place, type_)
 
     # -- small helpers -------------------------------------------------------------------------------------------------
     @property

@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import trio
 
 from clients import account as accounts
 from clients.client import now_ms
 from clients.connection import LinkDown
 from clients.events import AnyEvent, AnyNotice, Connected, Forked, Joined, Locked, Received, Unreadable, Voided
+from clients.records import rows
 from clients.tasks import leaves, open_tasks
 from clients.vault import Secret
 from extensions import bounds as B
@@ -171,8 +171,7 @@ class Process:
         """Do what an operator decides about dead letters, for ever."""
         shelf = self.engine.shelf
         while True:
-            for value in await trio.to_thread.run_sync(lambda: list(shelf.vault.scan(ORDERS))):
-                order = msgspec.msgpack.decode(value, type=Order)
+            for order in await trio.to_thread.run_sync(rows, shelf.vault, ORDERS, Order):
                 if self.items.obey(order):
                     shelf.journal.put(ORDERS, order.number.to_bytes(8, "big"), None)
             await shelf.journal.flushed()

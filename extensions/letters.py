@@ -65,11 +65,7 @@ def look(data: Path, name: str) -> Look:
     with opened(data, name) as vault:
         identity = vault.get(R.META, b"identity")
         account = "" if identity is None else msgspec.msgpack.decode(identity, type=R.Identity).account.hex()
-        items = [
-            msgspec.msgpack.decode(value, type=Item)
-            for slot in vault.places(ITEMS)
-            for value in vault.scan(place_of(ITEMS, slot))
-        ]
+        items = [item for slot in vault.places(ITEMS) for item in R.rows(vault, place_of(ITEMS, slot), Item)]
         attempts = [item.attempts for item in items if item.attempts]
         return Look(
             name, account, running, len(items), min((item.ts for item in items), default=0), len(attempts),
@@ -79,11 +75,7 @@ def look(data: Path, name: str) -> Look:
 
 def letters(vault: WorkerVault) -> list[Dead]:
     """The dead letters, oldest first, at most ``DEAD_LISTED`` of them."""
-    found = [
-        msgspec.msgpack.decode(value, type=Dead)
-        for slot in vault.places(DEAD)
-        for value in vault.scan(place_of(DEAD, slot))
-    ]
+    found = [letter for slot in vault.places(DEAD) for letter in R.rows(vault, place_of(DEAD, slot), Dead)]
     return sorted(found, key=lambda letter: letter.item.number)[: B.DEAD_LISTED]
 
 

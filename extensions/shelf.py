@@ -112,8 +112,7 @@ class Packages(Lazy[R.Package]):
 
     def values(self) -> Iterator[R.Package]:  # type: ignore[override]
         """All that there are: they are a few dozen, and seldom wanted."""
-        stored = (msgspec.msgpack.decode(value, type=R.Package) for value in self._vault.scan(R.PACKAGES))
-        found = {package.ref: package for package in stored} | self._rows
+        found = {package.ref: package for package in R.rows(self._vault, R.PACKAGES, R.Package)} | self._rows
         return iter(list(found.values()))
 
 
@@ -160,7 +159,7 @@ class WorkerShelf(Shelf):
 
     def rows(self, place: str, slot: int, type_: type[T]) -> list[T]:
         """The rows of a slot's table. Reads the database."""
-        return [msgspec.msgpack.decode(value, type=type_) for value in self.vault.scan(place_of(place, slot))]
+        return R.rows(self.vault, place_of(place, slot), type_)
 
     def forget_slots(self, slots: Collection[int]) -> None:
         """Drop what is in memory of some slots: all of it is written."""

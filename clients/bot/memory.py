@@ -16,6 +16,7 @@ import msgspec
 
 from clients.bot import bounds as B
 from clients.journal import Journal
+from clients.records import rows
 from clients.vault import Vault
 
 CURSORS: Final = "bot.cursors"
@@ -155,8 +156,7 @@ TABLES: Final[dict[str, type[Row]]] = {
 
 def read_rows(vault: Vault, place: str, type_: type[T]) -> dict[bytes, T]:
     """The rows of a table by key. Raises ``VaultError``."""
-    rows = (msgspec.msgpack.decode(value, type=type_) for value in vault.scan(place))
-    return {row.key: row for row in rows}
+    return {row.key: row for row in rows(vault, place, type_)}
 
 
 def encode_value(value: object) -> bytes:

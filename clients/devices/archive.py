@@ -84,8 +84,7 @@ def collect(shelf: Shelf, lists: dict[bytes, bytes], words: tuple[Word, ...] = (
 
 def signed_lists(vault: Vault) -> dict[bytes, bytes]:
     """The device lists in a vault, as signed."""
-    rows = [msgspec.msgpack.decode(value, type=R.KnownList) for value in vault.scan(R.LISTS)]
-    return {row.account: row.signed for row in rows}
+    return {row.account: row.signed for row in R.rows(vault, R.LISTS, R.KnownList)}
 
 
 def read_events(vault: Vault, last: int) -> tuple[tuple[bytes, bytes], ...]:

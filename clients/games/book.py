@@ -6,9 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeVar
-
-import msgspec
+from typing import Final
 
 from clients.engine import Engine
 from clients.events import Alarm, Received
@@ -16,6 +14,7 @@ from clients.games import records as R
 from clients.games.following import Following, replayed
 from clients.games.records import Offer, Record, Said, Seeking, State
 from clients.records import Status as Standing
+from clients.records import rows
 from protocol import limits as L
 from protocol.codec import decode_struct, encode_struct
 from protocol.errors import RemoteProtocolError
@@ -28,7 +27,6 @@ from protocol.plies import Act, Fault, Kind, MatchError
 from protocol.rules.clocks import format_spec
 from protocol.transcript import Entry, Genesis, Signed, TranscriptError, open_signed, sign
 
-T = TypeVar("T")
 _MARK: Final = b"game."  # in the bytes of every content of this family: most messages are looked at no further
 _FOLLOWED: Final = 64  # matches whose state is in memory; others are replayed when they are looked at
 _TYPE_OF: Final = {kind: body for body, kind in G.KIND_OF.items()}
@@ -41,18 +39,16 @@ class Book:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._shelf = engine.shelf
-        self.records = {r.match: r for r in self._all(R.MATCHES, Record)}
-        self.offers = {o.id: o for o in self._all(R.OFFERS, Offer)}
-        self.seeks = {s.referee: s for s in self._all(R.SEEKS, Seeking)}
+        vault = engine.shelf.vault
+        self.records = {r.match: r for r in rows(vault, R.MATCHES, Record)}
+        self.offers = {o.id: o for o in rows(vault, R.OFFERS, Offer)}
+        self.seeks = {s.referee: s for s in rows(vault, R.SEEKS, Seeking)}
         self.shown: dict[bytes, G.Shown] = {}  # by match: what we saw last as spectators
         self.ratings: dict[tuple[bytes, str], G.Rating] = {}  # by account and pool, as the referee told us
         self.changed: Callable[[], None] = lambda: None
         self._followed: dict[bytes, Following] = {}
         self._unwritten: dict[bytes, bytes] = {}  # entries of transactions that are not through yet
         self._early: dict[bytes, dict[int, G.Entry]] = {}  # entries that came before those before them
-
-    def _all(self, place: str, type_: type[T]) -> list[T]:
-        return [msgspec.msgpack.decode(value, type=type_) for value in self._shelf.vault.scan(place)]
 
     # -- writing -------------------------------------------------------------------------------------------------------
     def save(self, record: Record) -> None:

@@ -5,13 +5,13 @@ a message becomes an event, so every message counts exactly once, whatever dies 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from clients.engine import Engine
 from clients.events import Alarm, Received
-from clients.records import META
+from clients.records import META, rows
 from clients.records import Status as Standing
 from clients.wallet import records as W
 from clients.wallet.cases import Cases
@@ -36,7 +36,6 @@ from protocol.payments import (
 )
 from protocol.receipts import Receipt, ReceiptError, verify_receipt
 
-T = TypeVar("T")
 _MOVED: Final = ("transfer", "claim")
 _PROVED_BY: Final[dict[int, tuple[str, ...]]] = {
     State.SETTLED: _MOVED, State.HELD: ("hold",), State.REVERSED: _MOVED
@@ -53,16 +52,13 @@ class Book:
         vault = engine.shelf.vault
         home = vault.get(META, W.HOME.encode())
         self.home = None if home is None else msgspec.msgpack.decode(home, type=Home)
-        self.payments = {p.operation: p for p in self._all(W.PAYMENTS, Payment)}
-        self.requests = {r.hash: r for r in self._all(W.REQUESTS, Request)}
-        self.watches = {log.worker: self._watch(log) for log in self._all(W.LOGS, KnownLog)}
+        self.payments = {p.operation: p for p in rows(vault, W.PAYMENTS, Payment)}
+        self.requests = {r.hash: r for r in rows(vault, W.REQUESTS, Request)}
+        self.watches = {log.worker: self._watch(log) for log in rows(vault, W.LOGS, KnownLog)}
         self.pots = Pots(engine, self)
         self.cases = Cases(engine, self)
         self.history: list[P.History] = []  # the last answer, for whoever asked
         self.changed: Callable[[], None] = lambda: None
-
-    def _all(self, place: str, type_: type[T]) -> list[T]:
-        return [msgspec.msgpack.decode(value, type=type_) for value in self._shelf.vault.scan(place)]
 
     # -- writing -------------------------------------------------------------------------------------------------------
     def save(self, payment: Payment) -> None:

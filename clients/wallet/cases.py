@@ -8,6 +8,7 @@ import msgspec
 
 from clients.engine import Engine
 from clients.events import Received
+from clients.records import rows
 from clients.wallet.pots import Wallets
 from protocol.messages import Body, parse
 from protocol.messages import dispute as D
@@ -46,8 +47,7 @@ class Cases:
     def __init__(self, engine: Engine, book: Wallets) -> None:
         self._shelf = engine.shelf
         self._book = book
-        rows = self._shelf.vault.scan(CASES)
-        self.cases = {c.payment: c for c in (msgspec.msgpack.decode(value, type=Case) for value in rows)}
+        self.cases = {case.payment: case for case in rows(self._shelf.vault, CASES, Case)}
         self.steps: dict[bytes, str | None] = {}  # ours by message: not answered, done (empty), or why it was refused
         self._changed: Callable[[], None] = lambda: self._book.changed()
 

@@ -13,6 +13,7 @@ import msgspec
 
 from clients.engine import Engine
 from clients.events import Received
+from clients.records import rows
 from clients.wallet.records import Home, Payment, may_follow
 from protocol.messages import Body
 from protocol.messages import packet as K
@@ -71,8 +72,7 @@ class Pots:
         self._engine = engine
         self._shelf = engine.shelf
         self._book = book
-        rows = self._shelf.vault.scan(PACKETS)
-        self.packets = {p.hash: p for p in (msgspec.msgpack.decode(value, type=Packet) for value in rows)}
+        self.packets = {packet.hash: packet for packet in rows(self._shelf.vault, PACKETS, Packet)}
         self._heard: dict[type[Body], Callable[[Received, K.Packet | K.Shares], None]] = {
             K.Packet: self._packet, K.Shares: self._shares
         }  # fmt: skip
