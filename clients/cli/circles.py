@@ -59,7 +59,8 @@ class CircleVerbs:
         talk = self._client.conversations.get(event.topic)
         if talk is None or talk.record.kind != TopicKind.GROUP or not isinstance(body, F.Post | F.Reply | F.Quote):
             return None
-        if event.topic in self._unread or event.mine or event.account in self._client.engine.shelf.blocked:
+        hide = self._client.feed.timelines.filter()
+        if event.topic in self._unread or event.mine or hide.author(event.account):
             return None
         self._unread.add(event.topic)
         title = self._room.title_of(talk)

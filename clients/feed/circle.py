@@ -36,12 +36,15 @@ class Circles:
     def __init__(
         self, engine: Engine, group: Callable[[list[bytes], str], Awaitable[bytes]],
         conversation: Callable[[bytes], Conversation], find: Callable[[str], Awaitable[bytes]], rank: Rank,
+        hidden: Callable[[], Filter],
     ) -> None:  # fmt: skip
-        """``group`` founds a conversation and says its topic; ``find`` knows handles; ``rank`` is of what is public."""
+        """``group`` founds a conversation and says its topic; ``find`` knows handles; ``rank`` is of what is public;
+        ``hidden``: what is not shown, anywhere."""
         self.engine = engine
         self.conversation = conversation
         self.find = find
         self._group = group
+        self.hidden = hidden
         self._rank = rank
         self._ranked: dict[bytes, CircleRank] = {}
 
@@ -176,12 +179,11 @@ class Circle:
                 return found[-CIRCLE_ITEMS_MAX:]
 
     async def timeline(self, limit: int = 30) -> list[Item]:
-        """The newest posts, the newest first. What is blocked or holds a hidden word is left out."""
-        shelf = self._shelf
+        """The newest posts, the newest first, without what is not shown anywhere (blocked, muted, hidden words)."""
         entries = await self.entries()
         logs = self.logs(entries)
         posts = [entry for entry in entries if isinstance(entry.body, F.Post | F.Reply | F.Quote)]
-        hide = Filter(lambda account: account in shelf.blocked, tuple(w.casefold() for w in shelf.hidden.values()))
+        hide = self._circles.hidden()
         items = [logs[entry.account].item(entry) for entry in reversed(posts)]
         return [item for item in items if item is not None and not hide.hides(item)][:limit]
 

@@ -67,7 +67,7 @@ class Feed:
         self.reader = Reader(engine.directory, wait_connected)
         self.timelines = Timeline(engine, self.reader)
         self.rank = Rank(engine, self.timelines, pair, find)
-        self.circles = Circles(engine, group, conversation, find, self.rank)
+        self.circles = Circles(engine, group, conversation, find, self.rank, self.timelines.filter)
         self.local = Local(engine, self.rank, self.timelines, files, find)
         self.lists = Lists(engine, self.timelines, self._publish)
         self._fates: dict[bytes, Entry | FeedError] = {}

@@ -131,5 +131,8 @@ async def test_a_chat_says_once_that_there_are_new_posts(tmp_path: Path) -> None
         assert bob.hears(club.circle.topic) == line, "and again when they were read"
         assert ann.hears(club.circle.topic) == [], "of what one says oneself nothing is news"
         await bob.types("circle read first")
+        await club.bob.feed.mute(club.ann.account)
+        assert bob.hears(club.circle.topic) == []
+        await club.bob.feed.unmute(club.ann.account)
         await club.bob.block(club.ann.account)
         assert bob.hears(club.circle.topic) == []

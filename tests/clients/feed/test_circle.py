@@ -47,6 +47,11 @@ async def test_a_circle(tmp_path: Path) -> None:
         await shows(theirs, ["yes", "among friends"])
         await bob.feed.hide_word("friends")
         await shows(theirs, ["yes"])
+        await bob.feed.hide_word("friends", undo=True)
+        await shows(theirs, ["yes", "among friends"])
+        await bob.feed.mute(ann.account)
+        await shows(theirs, [])  # nor what is about something of hers
+        await bob.feed.unmute(ann.account)
         await circle.delete(mine.entry)
         await shows(circle, ["yes"])
         with pytest.raises(KeyError):
