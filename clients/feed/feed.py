@@ -284,10 +284,8 @@ class Feed:
 
     async def profile(self, account: bytes) -> F.Profile | None:
         """What somebody says of themselves."""
-        topic = about_topic(profile_key(account))
-        (head,) = await self.reader.heads([topic])
-        found = await self.reader.pointed(topic, max(head.head - PAGE, 0)) if not head.code else []
-        mine = [entry.body for entry in found if isinstance(entry.body, F.Profile) and entry.account == account]
+        said = await self.reader.said_by(account, about_topic(profile_key(account)), PAGE)
+        mine = [body for body in said if isinstance(body, F.Profile)]
         return mine[-1] if mine else None
 
     async def counts(self, entries: Sequence[Entry]) -> list[int]:

@@ -92,10 +92,6 @@ class Lists:
 
     async def of(self, account: bytes) -> dict[str, tuple[bytes, ...]]:
         """The lists that somebody has made public, by name. Waits for the relay."""
-        topic = about_topic(lists_key(account))
-        reader = self._timelines.reader
-        (head,) = await reader.heads([topic])
-        said = await reader.pointed(topic, max(head.head - L.FEED_READ_MAX, 0)) if not head.code else []
-        mine = [entry.body for entry in said if entry.account == account]
-        found = {body.name: body.accounts for body in mine if isinstance(body, F.List)}
+        said = await self._timelines.reader.said_by(account, about_topic(lists_key(account)), L.FEED_READ_MAX)
+        found = {body.name: body.accounts for body in said if isinstance(body, F.List)}
         return {name: accounts for name, accounts in sorted(found.items()) if accounts}

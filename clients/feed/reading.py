@@ -15,6 +15,7 @@ from protocol.errors import Code, RemoteProtocolError
 from protocol.feeds import FeedError, Pointer
 from protocol.frames import SubResult
 from protocol.ids import feed_topic
+from protocol.messages import Body
 from protocol.messages.feed import Target
 from protocol.requests import FeedEntry, FeedPage, GetEntries, GetHeads, ReadFeed
 
@@ -102,6 +103,12 @@ class Reader:
             if raw is not None and (raw.account, raw.id) == (pointer.account, pointer.id)
         ]
         return [entry for entry in await self.checked(there) if entry is not None]
+
+    async def said_by(self, account: bytes, topic: bytes, count: int) -> list[Body]:
+        """What an account itself has said, oldest first, among the newest ``count`` of what a log points to."""
+        (head,) = await self.heads([topic])
+        found = await self.pointed(topic, max(head.head - count, 0)) if not head.code else []
+        return [entry.body for entry in found if entry.account == account]
 
 
 def _pointer(raw: FeedEntry) -> Pointer:
